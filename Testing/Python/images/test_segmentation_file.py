@@ -1,0 +1,104 @@
+"""Segmentation files, with Slicer's own reader as the judge where slicer-core is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from SampleData.phantoms import torso_labels
+from scipy.spatial.transform import Rotation
+from TotalSegmentatorLib.images import Image, SegmentRecord, read_labelmap, write_segmentation
+
+ENTRY = (
+    "Segmentation category and type - Total Segmentator~SCT^123037004^Anatomical Structure~"
+    "SCT^10200004^Liver~^^~Anatomic codes - DICOM master list~^^~^^"
+)
+PROVENANCE = {"task": "total", "request": '{"speed": "fast",\n "note": "Größe = 3"}'}
+
+
+def segmentation() -> tuple[Image, tuple[SegmentRecord, ...]]:
+    """Labels on an oblique, left-handed grid."""
+    labels, names = torso_labels()
+    matrix = labels.ijk_to_ras.copy()
+    matrix[:3, :3] = Rotation.from_euler("xyz", (10, 20, 30), degrees=True).as_matrix() * (-3, 2, 4)
+    segments = tuple(
+        SegmentRecord(name, f"{name} é", label, (40 * label, 7, 255), ENTRY)
+        for label, name in names.items()
+    )
+    return Image(labels.array, matrix), segments
+
+
+def test_simpleitk_reads_voxels_and_keys(tmp_path: Path) -> None:
+    labels, segments = segmentation()
+    path = tmp_path / "s.seg.nrrd"
+    write_segmentation(labels, path, segments, PROVENANCE)
+    judge = sitk.ReadImage(str(path))
+    assert np.array_equal(sitk.GetArrayFromImage(judge), labels.array)
+    assert judge.GetMetaData("Segment1_ID") == segments[1].id
+    assert judge.GetMetaData("Segment1_Name") == segments[1].name
+    assert judge.GetMetaData("Segment0_Tags") == f"TerminologyEntry:{ENTRY}|"
+    assert judge.GetMetaData("TotalSegmentator_task") == "total"
+    assert judge.GetMetaData("TotalSegmentator_request") == PROVENANCE["request"]
+    assert np.allclose(read_labelmap(path).ijk_to_ras, labels.ijk_to_ras)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.seg.nrrd"]
+
+
+def test_slicer_reads_it(tmp_path: Path) -> None:
+    slicer = pytest.importorskip("slicer")
+    labels, segments = segmentation()
+    write_segmentation(labels, tmp_path / "s.seg.nrrd", segments, PROVENANCE)
+    node = load_segmentation(slicer, tmp_path / "s.seg.nrrd")
+    read = node.GetSegmentation()
+    assert [read.GetNthSegmentID(n) for n in range(read.GetNumberOfSegments())] == [
+        segment.id for segment in segments
+    ]
+    for record in segments:
+        segment = read.GetSegment(record.id)
+        assert segment.GetName() == record.name
+        assert segment.GetLabelValue() == record.label
+        assert np.allclose(np.array(segment.GetColor()) * 255, record.color, atol=0.01)
+        assert terminology(slicer, segment) == record.terminology
+        assert np.array_equal(voxel_places(segment), places_of(labels, record.label))
+
+
+def load_segmentation(slicer: Any, path: Path) -> Any:
+    scene = slicer.vtkMRMLScene()
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    storage.SetFileName(str(path))
+    assert storage.ReadData(node) == 1
+    return node
+
+
+def terminology(slicer: Any, segment: Any) -> str:
+    from vtk import reference
+
+    text = reference("")
+    found = segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), text)
+    return str(text) if found else ""
+
+
+def voxel_places(segment: Any) -> np.ndarray:
+    """Sorted RAS positions (0.01 mm) of a segment's voxels, as Slicer sees them."""
+    from vtk import vtkMatrix4x4
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    image = segment.GetRepresentation("Binary labelmap")
+    low_i, high_i, low_j, high_j, low_k, high_k = image.GetExtent()
+    values = vtk_to_numpy(image.GetPointData().GetScalars())
+    values = values.reshape(high_k - low_k + 1, high_j - low_j + 1, high_i - low_i + 1)
+    matrix = vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    to_world = np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+    to_world[:3, 3] = (to_world @ [low_i, low_j, low_k, 1])[:3]
+    return places_of(Image(values, to_world), segment.GetLabelValue())
+
+
+def places_of(image: Image, label: int) -> np.ndarray:
+    k, j, i = np.nonzero(image.array == label)
+    places = (image.ijk_to_ras @ np.stack([i, j, k, np.ones_like(i)]))[:3].T
+    hundredths = np.rint(places * 100).astype(int)
+    return hundredths[np.lexsort(hundredths.T)]

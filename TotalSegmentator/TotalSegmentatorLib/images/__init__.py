@@ -1,0 +1,38 @@
+"""Images: voxels with their place in the patient, read and written with checks."""
+
+from __future__ import annotations
+
+from .checks import check_output
+from .fingerprint import fingerprint
+from .geometry import check_geometry, is_sheared, same_grid
+from .image import Image, Notice
+from .reading import (
+    IMAGE_SUFFIXES,
+    file_suffix,
+    read_image,
+    read_labelmap,
+    read_nifti_label_names,
+)
+from .segmentation_file import SegmentRecord, write_segmentation
+from .whole_file import whole_file
+from .writing import write_labelmap, write_nifti
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Image",
+    "Notice",
+    "SegmentRecord",
+    "check_geometry",
+    "check_output",
+    "file_suffix",
+    "fingerprint",
+    "is_sheared",
+    "read_image",
+    "read_labelmap",
+    "read_nifti_label_names",
+    "same_grid",
+    "whole_file",
+    "write_labelmap",
+    "write_nifti",
+    "write_segmentation",
+]
