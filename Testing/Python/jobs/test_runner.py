@@ -1,0 +1,109 @@
+"""The conversation with an engine process: results, failures, crashes, cancelling."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from TotalSegmentatorLib.errors import CancelledError, EngineError, SetupError
+from TotalSegmentatorLib.jobs import EngineCommand, Job, JobContext, Log, Progress, Request, Stage
+from TotalSegmentatorLib.jobs.processes import clean_variables
+from TotalSegmentatorLib.jobs.runner import run, run_message
+
+FAKE = Path(__file__).with_name("fake_engine.py")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[[str], tuple[Job, list]]:
+    def start(behaviour: str) -> tuple[Job, list]:
+        command = EngineCommand([sys.executable, FAKE, behaviour], clean_variables())
+        message = run_message(Request(), tmp_path / "image.nii", tmp_path / "labels.nii")
+
+        def work(context: JobContext) -> object:
+            return run(command, message, tmp_path, context)
+
+        events: list = []
+        return Job(work, events.append).start(), events
+
+    return start
+
+
+def child_pid(job: Job, events: list) -> int:
+    """The process that the fake engine started."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        job.poll()
+        for event in events:
+            if isinstance(event, Log) and event.text.startswith("child "):
+                return int(event.text.split()[1])
+        time.sleep(0.02)
+    raise AssertionError("the engine did not start")
+
+
+def test_result_comes_back_with_events_in_order(start, tmp_path):
+    job, events = start("result")
+    result = job.wait()
+    assert result.labels == tmp_path / "labels.nii"
+    assert result.label_names == {1: "liver"}
+    assert Stage("Working") in events
+    assert events.index(Stage("Working")) < events.index(Progress(0.5, 1.0))
+    assert Log("a line of a library") in events
+
+
+def test_failure_keeps_its_code(start):
+    job, _ = start("fail")
+    with pytest.raises(SetupError) as caught:
+        job.wait()
+    assert caught.value.code == "gpu.out_of_memory"
+    assert caught.value.exit_code == 4
+
+
+def test_crash_tells_the_exit_code_and_the_last_lines(start):
+    job, _ = start("crash")
+    with pytest.raises(EngineError) as caught:
+        job.wait()
+    assert caught.value.code == "engine.crashed"
+    assert "7" in caught.value.message
+    assert "last words" in caught.value.details
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_kill_by_the_system_is_recognised_as_lack_of_memory(start):
+    job, _ = start("killed")
+    with pytest.raises(SetupError) as caught:
+        job.wait()
+    assert caught.value.code == "memory.killed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("behaviour", ["obedient", "deaf"])
+def test_cancel_ends_the_whole_tree(start, behaviour):
+    job, events = start(behaviour)
+    child = child_pid(job, events)
+    engine = events[0].pid
+    assert is_alive(child)
+    job.cancel()
+    with pytest.raises(CancelledError):
+        job.wait()
+    assert not is_alive(engine)
+    assert not is_alive(child)
+
+
+def test_missing_interpreter_is_one_sentence(tmp_path):
+    command = EngineCommand([tmp_path / "no-python"], {})
+    with pytest.raises(SetupError) as caught:
+        run(command, {}, tmp_path, JobContext(lambda event: None))
+    assert caught.value.code == "environment.no_interpreter"

@@ -1,0 +1,55 @@
+"""The private folder of a run disappears, whatever ends the run."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import TotalSegmentatorLib
+from TotalSegmentatorLib.jobs import sweep, workspace
+
+
+def test_folder_is_private_and_goes_with_its_content(tmp_path):
+    with workspace(tmp_path) as folder:
+        (folder / "image.nii").write_bytes(b"patient")
+        if sys.platform != "win32":
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_goes_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError), workspace(tmp_path):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_stays_if_asked(tmp_path):
+    with workspace(tmp_path, keep=True) as folder:
+        pass
+    assert folder.is_dir()
+
+
+def test_sweep_removes_what_a_killed_process_left_and_nothing_else(tmp_path):
+    code = (
+        "import os, pathlib\n"
+        "from TotalSegmentatorLib.jobs import workspace\n"
+        f"with workspace(pathlib.Path({str(tmp_path)!r})) as folder:\n"
+        "    (folder / 'image.nii').write_bytes(b'patient')\n"
+        "    os._exit(9)\n"
+    )
+    library = Path(TotalSegmentatorLib.__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(library)}, check=False
+    )
+    (left,) = tmp_path.iterdir()
+    (tmp_path / "tseg-without-lock").mkdir()
+    with workspace(tmp_path) as alive:  # entering sweeps
+        assert not left.exists()
+        assert sweep(tmp_path) == []
+        assert alive.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["tseg-without-lock"]

@@ -1,0 +1,34 @@
+"""The engines, by name. What is read here needs no torch."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from pathlib import Path
+
+from ..errors import InputError
+from .contract import EngineSpec
+
+
+def specs() -> dict[str, EngineSpec]:
+    """The declarations of all engines: every folder beside this file is one."""
+    folders = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.ispkg]
+    return {name: importlib.import_module(f"{__name__}.{name}").SPEC for name in folders}
+
+
+def spec(name: str) -> EngineSpec:
+    """The declaration of one engine.
+
+    :raises InputError: ``input.unknown_engine``, with close matches.
+    """
+    known = specs()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        raise InputError(
+            "input.unknown_engine",
+            f"There is no engine '{name}'.",
+            f"{hint}The engines are: {', '.join(known)}.",
+        )
+    return known[name]

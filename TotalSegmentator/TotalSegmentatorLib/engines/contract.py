@@ -1,0 +1,191 @@
+"""What an engine is: a declaration that every face can read, and one function that runs.
+
+An engine is a folder beside this file. Its ``__init__`` holds ``SPEC`` and imports no torch; its
+``engine`` module holds ``run(run: Run) -> EngineResult`` and is imported only in the engine
+process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..jobs import JobContext, Log, Progress, Request, Stage, Warned
+from ..jobs.request import OptionValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of an engine.
+
+    :param name: identifier, as in ``Request.options``; the command line shows it with dashes.
+    :param default: value when it is not given; its type is the option's type.
+    :param title: label for people.
+    :param help: one sentence.
+    :param minimum: smallest value of a number, or None.
+    :param maximum: largest value of a number, or None.
+    """
+
+    name: str
+    default: OptionValue
+    title: str
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def parse(self, value: OptionValue) -> OptionValue:
+        """The value with the option's type.
+
+        :raises InputError: ``input.bad_option``.
+        """
+        try:
+            parsed = self._convert(value)
+        except (TypeError, ValueError):
+            raise self._error(value) from None
+        if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
+            low, high = self.minimum, self.maximum
+            if (low is not None and parsed < low) or (high is not None and parsed > high):
+                raise self._error(value)
+        return parsed
+
+    def _convert(self, value: OptionValue) -> OptionValue:
+        if not isinstance(self.default, bool):
+            return type(self.default)(value)
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in words:
+            raise ValueError(value)
+        return words[str(value).lower()]
+
+    def _error(self, value: OptionValue) -> InputError:
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        bounds = "" if self.minimum is None else f" from {self.minimum:g}"
+        bounds += "" if self.maximum is None else f" to {self.maximum:g}"
+        return InputError(
+            "input.bad_option",
+            f"Option {self.name} cannot be '{value}'.",
+            f"Give {kind[type(self.default)]}{bounds}.",
+        )
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """The declaration of an engine.
+
+    :param name: id, also the name of its folder.
+    :param title: name for people.
+    :param description: one sentence.
+    :param options: the settings it understands.
+    :param stages: (phrase for people, share of the run's time) in order; the shares sum to 1.
+    """
+
+    name: str
+    title: str
+    description: str
+    options: Sequence[Option] = ()
+    stages: Sequence[tuple[str, float]] = ()
+
+    def parse_options(self, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+        """All options with their values, defaults filled in.
+
+        :raises InputError: ``input.unknown_option`` or ``input.bad_option``.
+        """
+        unknown = set(values) - {option.name for option in self.options}
+        if unknown:
+            known = ", ".join(option.name for option in self.options) or "none"
+            raise InputError(
+                "input.unknown_option",
+                f"The engine {self.name} has no option {', '.join(sorted(unknown))}.",
+                f"Its options are: {known}.",
+            )
+        return {o.name: o.parse(values.get(o.name, o.default)) for o in self.options}
+
+
+class Reporter:
+    """Turns an engine's stages into one growing fraction of the whole run, with seconds left."""
+
+    # Before this share is done an extrapolation would say more about start-up than about the run.
+    _TRUSTED_FRACTION = 0.1
+
+    def __init__(self, spec: EngineSpec, context: JobContext) -> None:
+        self._context = context
+        self._spans: dict[str, tuple[float, float]] = {}
+        start = 0.0
+        for text, share in spec.stages:
+            self._spans[text] = (start, start + share)
+            start += share
+        self._span = (0.0, 0.0)
+        self._stage = ""
+        self._fraction = 0.0
+        self._began = time.monotonic()
+        self.timings_s: dict[str, float] = {}
+
+    def stage(self, text: str) -> None:
+        """Begin a stage of the spec (another text is shown, but does not move the bar)."""
+        self._context.check()
+        self._context.emit(Stage(text))
+        if text in self._spans:
+            self._span = self._spans[text]
+            self.progress(0.0)
+
+    @contextmanager
+    def timed(self, text: str) -> Iterator[None]:
+        """Begin a stage and note how long its block takes."""
+        self.stage(text)
+        began = time.monotonic()
+        yield
+        key = text.lower().replace(" ", "_")
+        self.timings_s[key] = round(self.timings_s.get(key, 0) + time.monotonic() - began, 3)
+
+    def progress(self, fraction: float) -> None:
+        """How much of the current stage is done, 0..1.
+
+        :raises CancelledError: if the run was cancelled, which makes this the place to stop at.
+        """
+        self._context.check()
+        start, end = self._span
+        whole = start + (end - start) * min(max(fraction, 0.0), 1.0)
+        if whole < self._fraction:
+            return
+        self._fraction = whole
+        elapsed = time.monotonic() - self._began
+        left = None
+        if whole > self._TRUSTED_FRACTION:
+            left = round(elapsed * (1 - whole) / whole, 1)
+        self._context.emit(Progress(round(whole, 4), left))
+
+    def log(self, text: str) -> None:
+        """A line for the log."""
+        self._context.check()
+        self._context.emit(Log(text))
+
+    def warn(self, code: str, message: str) -> None:
+        """Something people should know."""
+        self._context.emit(Warned(code, message))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as the engine sees it.
+
+    :param request: what is asked.
+    :param options: all options of the engine with their values.
+    :param image: NIfTI to segment; a clean copy made for this run.
+    :param labels: NIfTI to write: official values, on the grid of ``image``.
+    :param report: where to tell what happens.
+    :param folder: private folder for intermediate files.
+    """
+
+    request: Request
+    image: Path
+    labels: Path
+    report: Reporter
+    folder: Path
+    options: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,74 @@
+"""What an exception in the engine process means for the user."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+
+from ..errors import CancelledError, EngineError, SegmentationError, SetupError
+
+_FASTER = "Choose a faster speed, fewer structures or a smaller region, or run on the CPU."
+
+
+def classify(error: BaseException) -> SegmentationError:
+    """The error with a code that stands for ``error``; its traceback goes into the details."""
+    details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    for known in _chain(error):
+        found = _known(known, details)
+        if found:
+            return found
+    return EngineError(
+        "engine.failed",
+        f"The engine failed: {_first_line(error)}.",
+        "See the log for details.",
+        details,
+    )
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """The error and what led to it: packages often wrap the telling exception in a vague one."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _known(error: BaseException, details: str) -> SegmentationError | None:
+    if isinstance(error, SegmentationError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return CancelledError(details=details)
+    text = str(error).lower()
+    if "out of memory" in text and ("cuda" in text or "mps" in text or "hip" in text):
+        return SetupError("gpu.out_of_memory", "The GPU's memory ran out.", _FASTER, details)
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return SetupError("memory.exhausted", "The computer's memory ran out.", _FASTER, details)
+    if isinstance(error, ModuleNotFoundError):
+        return SetupError(
+            "environment.package_missing",
+            f"The engine's Python lacks the package {error.name}.",
+            "Run the setup again.",
+            details,
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return SetupError("disk.full", "The disk is full.", "Free some space.", details)
+    if "requires a license" in details or "invalid license" in text:
+        return SetupError(
+            "licence.missing",
+            "This task needs a TotalSegmentator licence, and none is stored.",
+            "Get one (free for non-commercial use) and store it with the licence tool.",
+            details,
+        )
+    if type(error).__module__.startswith(("requests", "urllib3")):
+        return SetupError(
+            "weights.download_failed",
+            "The weights could not be downloaded.",
+            "Check the internet connection and the proxy, then try again.",
+            details,
+        )
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

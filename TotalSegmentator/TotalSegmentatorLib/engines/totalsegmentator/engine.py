@@ -1,0 +1,162 @@
+"""Calls the official package; its console output becomes stages, progress and log lines."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import catalog
+from ...images import Image, write_labelmap
+from ...jobs import EngineResult
+from ..console import ConsoleTap, tqdm_fraction
+from ..contract import Reporter, Run
+from ..devices import choose_device, device_title
+from . import PREDICT, START, WRITE
+
+_PART = re.compile(r"^Predicting part (\d+) of (\d+)")
+# What the package prints -> what people read; the order is that of a run.
+_PHRASES = (
+    ("Generating rough segmentation", "Finding the region of interest"),
+    ("Generating rough body segmentation", "Finding the body"),
+    ("Downloading", "Downloading the weights"),
+    ("Resampling", "Resampling"),
+    ("Predicting", PREDICT),
+    ("Removing small blobs", "Removing small blobs"),
+)
+
+
+def run(run: Run) -> EngineResult:
+    """Segment ``run.image`` with the task and speed of the request."""
+    with run.report.timed(START):
+        console = Console(run.report)
+        sys.stdout = sys.stderr = ConsoleTap(console.line)  # type: ignore[assignment]
+        segment = _official_function(run)
+        device = choose_device(run.request.device)
+    with run.report.timed(PREDICT):
+        image = segment(
+            run.image,
+            None,
+            ml=True,
+            task=run.request.task,
+            fast=run.request.speed == "fast",
+            fastest=run.request.speed == "fastest",
+            roi_subset=_subset(run),
+            device=_official_device(device),
+            nr_thr_saving=1,  # the package would start six processes to save one file
+            **run.options,
+        )
+    with run.report.timed(WRITE):
+        labels = np.asanyarray(image.dataobj).T.astype(np.uint16)
+        names = _selected(run)
+        labels[~np.isin(labels, list(names))] = 0
+        write_labelmap(Image(labels, np.asarray(image.affine, float)), run.labels, names)
+    return EngineResult(run.labels, names, _provenance(run, device), run.report.timings_s)
+
+
+def _official_function(run: Run) -> Any:
+    """The package's API function, with usage statistics off and trainers found quickly."""
+    from totalsegmentator import nnunet, python_api
+
+    from ..nnunet.trainers import find_trainer
+
+    # Nothing is sent unless the user opts in; the package sends after every run.
+    python_api.send_usage_stats = lambda *_, **__: None
+    request = run.request
+    task = catalog.task(request.task)
+    models = task.required_models(
+        request.speed, request.structures, robust_crop=bool(run.options["robust_crop"])
+    )
+    for name in {model.trainer for model in models} - set(nnunet.custom_trainers):
+        nnunet.custom_trainers[name] = find_trainer(name)
+    return python_api.totalsegmentator
+
+
+def _subset(run: Run) -> list[str] | None:
+    """The structures for the package to restrict itself to; it can so only for some tasks.
+
+    For the others the whole task is run, and the structures are chosen afterwards.
+    """
+    can = catalog.task(run.request.task).subset_crop is not None
+    return list(run.request.structures) or None if can else None
+
+
+def _official_device(device: torch.device) -> str:
+    return f"gpu:{device.index or 0}" if device.type == "cuda" else device.type
+
+
+def _selected(run: Run) -> dict[int, str]:
+    labels = catalog.task(run.request.task).labels
+    wanted = run.request.structures
+    return {value: name for value, name in labels.items() if not wanted or name in wanted}
+
+
+class Console:
+    """Follows a run by the lines that the package prints."""
+
+    # A rough segmentation at 6 mm takes about this share of a cropped run.
+    _ROUGH_SHARE = 0.2
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._rough = False
+        self._span: tuple[float, float] | None = None
+
+    def line(self, line: str) -> None:
+        """Take one printed line."""
+        fraction = tqdm_fraction(line)
+        if fraction is None:
+            self._report.log(line)
+            self._follow(line)
+        elif self._span:
+            start, end = self._span
+            self._report.progress(start + (end - start) * fraction)
+
+    def _follow(self, line: str) -> None:
+        if line.startswith("Generating rough"):
+            self._rough = True
+        if line.startswith("Predicting"):
+            self._span = self._predicting(line)
+        elif line.startswith("  Predicted"):
+            self._span = None  # bars that follow are not about the network
+        if "Crop is empty" in line:
+            self._report.warn(
+                "result.empty_crop",
+                "The region that this task looks into was not found in the image.",
+            )
+        for printed, phrase in _PHRASES:
+            if line.startswith(printed):
+                part = _PART.match(line)
+                suffix = f" (part {part[1]} of {part[2]})" if part else ""
+                self._report.stage(phrase + suffix)
+                return
+
+    def _predicting(self, line: str) -> tuple[float, float]:
+        """Which share of the whole prediction the bar after this line covers."""
+        part = _PART.match(line)
+        if part:
+            index, count = int(part[1]), int(part[2])
+            return (index - 1) / count, index / count
+        if self._rough:
+            self._rough = False
+            return 0.0, self._ROUGH_SHARE
+        return 0.0, 1.0
+
+
+def _provenance(run: Run, device: torch.device) -> dict[str, Any]:
+    request = run.request
+    models = catalog.task(request.task).required_models(
+        request.speed, request.structures, robust_crop=bool(run.options["robust_crop"])
+    )
+    return {
+        "engine": "totalsegmentator",
+        "versions": {name: version(name) for name in ("TotalSegmentator", "nnunetv2", "torch")},
+        "model": [model.folder for model in models],
+        "device": device_title(device),
+        "threads": torch.get_num_threads(),
+        "demo": False,
+    }

@@ -1,0 +1,26 @@
+"""Runs: what is asked, what is told while they go on, what comes back, and how they are stopped."""
+
+from .events import Event, Failed, Finished, Log, Progress, Stage, Started, Warned
+from .job import Job, JobContext
+from .request import Request
+from .result import EngineResult
+from .runner import EngineCommand
+from .workspace import sweep, workspace
+
+__all__ = [
+    "EngineCommand",
+    "EngineResult",
+    "Event",
+    "Failed",
+    "Finished",
+    "Job",
+    "JobContext",
+    "Log",
+    "Progress",
+    "Request",
+    "Stage",
+    "Started",
+    "Warned",
+    "sweep",
+    "workspace",
+]

@@ -1,0 +1,122 @@
+"""A piece of work in the background whose events are delivered on the thread that asks for them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from ..errors import CancelledError, EngineError, SegmentationError
+from .events import Event, Progress
+
+T = TypeVar("T")
+EventHandler = Callable[[Event], None]
+
+
+class JobContext:
+    """What the work sees of its job: where to report, and whether to stop."""
+
+    def __init__(self, emit: EventHandler) -> None:
+        self.emit = emit
+        self.cancelled = threading.Event()
+
+    def check(self) -> None:
+        """:raises CancelledError: if the job was cancelled."""
+        if self.cancelled.is_set():
+            raise CancelledError()
+
+
+class Job(Generic[T]):
+    """Runs ``work`` in a thread; nothing is called back from that thread.
+
+    A GUI calls :meth:`poll` from a timer, a script calls :meth:`wait`; both deliver the events on
+    their own thread, so that handlers may touch the scene and widgets.
+
+    :param work: does the work, reports to its context and returns the result.
+    :param on_event: receives every event.
+    """
+
+    def __init__(
+        self, work: Callable[[JobContext], T], on_event: EventHandler | None = None
+    ) -> None:
+        self._work = work
+        self._on_event = on_event
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._context = JobContext(self._events.put)
+        self._result: T | None = None
+        self.error: SegmentationError | None = None
+        self.progress = Progress()
+        self._thread = threading.Thread(target=self._run, name="segmentation-job", daemon=True)
+
+    def start(self) -> Job[T]:
+        """Begin, and return the job itself."""
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work(self._context)
+        except SegmentationError as error:
+            self.error = error
+        except Exception as error:
+            import traceback
+
+            self.error = EngineError(
+                "engine.internal",
+                f"An internal error occurred ({type(error).__name__}: {error}).",
+                "Please report it with the log.",
+                traceback.format_exc(),
+            )
+
+    @property
+    def running(self) -> bool:
+        """True while the thread works or events wait to be delivered."""
+        return self._thread.is_alive() or not self._events.empty()
+
+    def cancel(self) -> None:
+        """Ask the work to stop; the job ends soon after with a :class:`CancelledError`."""
+        self._context.cancelled.set()
+
+    def poll(self) -> bool:
+        """Deliver the events that came since the last call; False when the job has ended.
+
+        The short sleep hands the interpreter lock to the reader threads: an application whose
+        event loop is not Python (Slicer) keeps the lock outside of such calls.
+        """
+        time.sleep(0.001)
+        alive = self._thread.is_alive()
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return alive
+            if isinstance(event, Progress):
+                self.progress = event
+            if self._on_event:
+                self._on_event(event)
+
+    def wait(self, interval_s: float = 0.05) -> T:
+        """Deliver events until the end, then return the result.
+
+        :raises SegmentationError: whatever the work raised.
+        """
+        try:
+            while self.poll():
+                time.sleep(interval_s)
+        except KeyboardInterrupt:
+            self.cancel()
+            self._thread.join()
+            raise
+        return self.result
+
+    @property
+    def result(self) -> T:
+        """The result of an ended job.
+
+        :raises SegmentationError: whatever the work raised.
+        """
+        if self.error:
+            raise self.error
+        return self._result  # type: ignore[return-value]
