@@ -1,0 +1,97 @@
+"""Finding the engine's interpreter, and what is passed on to its process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from TotalSegmentatorLib import environment
+from TotalSegmentatorLib.environment import interpreters
+from TotalSegmentatorLib.environment.engine import EngineEnvironment, recipe
+from TotalSegmentatorLib.environment.paths import user_data_folder
+from TotalSegmentatorLib.errors import SetupError
+
+
+def test_missing_environment_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    with pytest.raises(SetupError) as caught:
+        environment.find_engine()
+    assert caught.value.code == "environment.missing"
+    assert "setup" in caught.value.remedy
+
+
+def test_named_interpreter_must_exist(tmp_path):
+    with pytest.raises(SetupError) as caught:
+        environment.find_engine(tmp_path / "python")
+    assert caught.value.code == "environment.no_interpreter"
+
+
+def test_command_leaves_the_application_s_python_settings_out():
+    base = {"PYTHONHOME": "/slicer", "PYTHONPATH": "/slicer/lib", "HTTPS_PROXY": "http://proxy"}
+    command = EngineEnvironment(Path(sys.executable), base).command({"TOTALSEG_WEIGHTS_PATH": "w"})
+    assert "PYTHONHOME" not in command.variables
+    assert command.variables["PYTHONPATH"] == str(Path(environment.__file__).parents[2])
+    assert command.variables["HTTPS_PROXY"] == "http://proxy"
+    assert command.variables["TOTALSEG_WEIGHTS_PATH"] == "w"
+    assert command.variables["PYTHONUTF8"] == "1"
+
+
+def test_torch_is_installed_first_and_held():
+    first, second = recipe().steps
+    (torch,) = first.arguments
+    assert torch.startswith("torch==")
+    assert torch in second.arguments
+
+
+@pytest.mark.parametrize(
+    ("executable", "embedded"),
+    [
+        ("/usr/bin/python3.12", False),
+        ("/opt/.venv/bin/python", False),
+        ("C:/Python/pythonw.exe", False),
+        ("/opt/Slicer/bin/PythonSlicer", True),
+        ("/opt/Slicer/bin/python-real", True),
+        ("/opt/Slicer/bin/SlicerApp-real", True),
+    ],
+)
+def test_slicer_is_told_from_a_python_of_its_own(executable, embedded, monkeypatch):
+    monkeypatch.setattr(sys, "executable", executable)
+    assert interpreters.embedded() is embedded
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts as programs")
+def test_inside_slicer_a_private_python_is_got_by_uv(tmp_path, monkeypatch):
+    """Stand-ins for PythonSlicer and uv record how they are called."""
+    log = tmp_path / "calls.txt"
+    application = tmp_path / "Slicer" / "bin"
+    application.mkdir(parents=True)
+    tools = tmp_path / "data" / "tools"
+    uv = f'#!/bin/sh\\necho uv "$@" >> {log}\\n'
+    slicer_python = application / "PythonSlicer"
+    slicer_python.write_text(
+        f'#!/bin/sh\necho slicer "$@" >> {log}\n'
+        f"mkdir -p {tools}/bin\nprintf '{uv}' > {tools}/bin/uv\nchmod +x {tools}/bin/uv\n"
+    )
+    slicer_python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(application / "SlicerApp-real"))
+    python = interpreters.base_interpreter(tmp_path / "data", "3.12", environment.Observer())
+    calls = log.read_text().splitlines()
+    assert calls[0].startswith(f"slicer -m pip install --target {tools}")
+    assert calls[1].startswith("uv python install") and calls[1].endswith("3.12")
+    assert "--managed-python" in calls[2]
+    assert python == environment.interpreter(tmp_path / "data" / "base")
+
+
+@pytest.mark.parametrize(
+    ("platform", "part"),
+    [("win32", "Local"), ("darwin", "Application Support"), ("linux", "share")],
+)
+def test_user_data_lies_where_the_system_wants_it(platform, part, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    folder = user_data_folder()
+    assert folder.name == "TotalSegmentator"
+    assert folder.parent.name == part

@@ -1,0 +1,61 @@
+"""Make the two environments of a checkout, `.venv` and `.venv-engine`, if they are not there.
+
+    python3 Tools/bootstrap.py [--application-only]
+
+Nothing outside the checkout is changed. Runs on a bare Python; older ones are told so.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECK = """
+import json, platform, slicer, SimpleITK, typer, TotalSegmentatorLib
+print(json.dumps({"python": platform.python_version()}))
+"""
+
+
+def main() -> int:
+    """Make what is missing; returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--application-only", action="store_true", help="leave .venv-engine out")
+    arguments = parser.parse_args()
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        found = ".".join(str(n) for n in sys.version_info[:2])
+        print(
+            f"error: Python {found} cannot be used. Use Python 3.10 to 3.13, e.g. "
+            "'make demo PYTHON=python3.12'.",
+            file=sys.stderr,
+        )
+        return 4
+    sys.path.insert(0, str(ROOT / "TotalSegmentator"))
+    from TotalSegmentatorLib.errors import SegmentationError
+
+    try:
+        make_environments(arguments.application_only)
+    except SegmentationError as error:
+        print(error.details, file=sys.stderr)
+        print(f"error: {error} [{error.code}]", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Cancelled.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def make_environments(application_only: bool) -> None:
+    """Make the application side with this script's Python, then the engine side."""
+    from TotalSegmentatorLib.environment import Observer, make_engine
+    from TotalSegmentatorLib.environment.virtual import Recipe, Step, make
+
+    observer = Observer(on_step=lambda share, text: print(f"[{share:4.0%}] {text}", flush=True))
+    pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
+    install = Step("Installing the command line", ["--editable", f"{ROOT}[headless,test]"])
+    make(ROOT / ".venv", Recipe([install], CHECK, 2.0, pyproject), observer=observer)
+    if not application_only:
+        make_engine(ROOT / ".venv-engine", Path(sys.executable), observer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""With what a run is done: the engine's interpreter and packages, weights, folders."""
+
+from .engine import EngineEnvironment, default_folder, find_engine, is_ready, make_engine
+from .paths import interpreter, resources_folder, user_data_folder
+from .virtual import Observer
+from .weights import check_weights, missing_models, weights_folder
+
+__all__ = [
+    "EngineEnvironment",
+    "Observer",
+    "check_weights",
+    "default_folder",
+    "find_engine",
+    "interpreter",
+    "is_ready",
+    "make_engine",
+    "missing_models",
+    "resources_folder",
+    "user_data_folder",
+    "weights_folder",
+]

@@ -1,0 +1,31 @@
+"""Where things are kept on this computer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+APPLICATION = "TotalSegmentator"
+
+
+def user_data_folder() -> Path:
+    """The folder for this user's data, by the custom of the operating system; not created."""
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / APPLICATION
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / APPLICATION
+    return Path(os.environ.get("XDG_DATA_HOME", home / ".local" / "share")) / APPLICATION
+
+
+def resources_folder() -> Path:
+    """``Resources`` beside the library: icons, UI, terminology, the demo model."""
+    return Path(__file__).parents[2] / "Resources"
+
+
+def interpreter(environment: Path) -> Path:
+    """The Python of a virtual environment."""
+    if sys.platform == "win32":
+        return environment / "Scripts" / "python.exe"
+    return environment / "bin" / "python"
