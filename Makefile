@@ -1,0 +1,42 @@
+# The newcomer's two commands are `make demo` and `make test`. PYTHON may be 3.10 to 3.13.
+PYTHON ?= python3
+RUN = .venv/bin/python
+CACHE = .cache
+
+.PHONY: help environments demo test test-all bench lint data clean
+
+help:
+	@echo "make demo       segment a real CT with the demo model; results in demo/"
+	@echo "make test       the quick tests"
+	@echo "make test-all   all tests"
+	@echo "make bench      measurements; results in Benchmarks/results/"
+	@echo "make lint       check the style"
+	@echo "make data       make the generated files anew: catalogue, terminology"
+	@echo "make clean      remove environments, caches and results"
+
+environments:
+	@$(PYTHON) Tools/bootstrap.py
+
+demo: environments
+	@.venv/bin/slicer-totalsegmentator demo --yes --cache $(CACHE)/sample --output demo
+
+test: environments lint
+	@$(RUN) -m pytest -q -m "not slow"
+
+test-all: environments lint
+	@$(RUN) -m pytest
+
+lint:
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+bench: environments
+	@mkdir -p Benchmarks/results
+	@$(RUN) Benchmarks/segmentation_import.py --json Benchmarks/results/segmentation_import.json
+
+data: environments
+	@.venv-engine/bin/python Tools/build_catalog.py
+	@$(RUN) Tools/build_terminology.py
+
+clean:
+	rm -rf .venv .venv-engine $(CACHE) demo .pytest_cache .ruff_cache .hypothesis Testing/Output

@@ -1,0 +1,1 @@
+"""The command line ``slicer-totalsegmentator``: one file per command."""

@@ -1,0 +1,140 @@
+"""Several images, one after the other: each on its own, resumable, with a summary."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..errors import EXIT_PARTIAL, CancelledError, InputError, SegmentationError
+from ..images import IMAGE_SUFFIXES, check_output, file_suffix, whole_file
+from ..jobs import Request
+from ..outputs import REPORT, write_folder
+from ..segment import Settings, complete
+from .console import print_json, say
+from .run import segment_file
+
+SUMMARY = "summary.csv"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one image ended.
+
+    :param name: its folder in the output folder.
+    :param state: ``done``, ``skipped`` (was done before) or ``failed``.
+    :param code: error code of a failure.
+    :param message: the error in one line.
+    :param found: number of structures found.
+    :param seconds: time taken.
+    """
+
+    name: str
+    state: str
+    code: str = ""
+    message: str = ""
+    found: int = 0
+    seconds: float = 0.0
+
+
+def image_paths(given: Sequence[Path]) -> list[Path]:
+    """The images meant: a folder that holds image files stands for them, another one for itself
+    (a DICOM series)."""
+    paths: list[Path] = []
+    for path in given:
+        inside = sorted(p for p in path.iterdir() if _is_image(p)) if path.is_dir() else []
+        paths.extend(inside or [path])
+    return paths
+
+
+def _is_image(path: Path) -> bool:
+    return path.is_file() and file_suffix(path) in IMAGE_SUFFIXES
+
+
+def run_batch(
+    paths: Sequence[Path],
+    output: Path,
+    request: Request,
+    settings: Settings,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Segment images into folders of ``output``; returns the exit code."""
+    check_output(output / SUMMARY, overwrite=True, source=None)
+    output.mkdir(parents=True, exist_ok=True)
+    outcomes: list[Outcome] = []
+    first_error: SegmentationError | None = None
+    for number, (name, path) in enumerate(_named(paths).items(), 1):
+        prefix = f"[{number}/{len(paths)}] {name}: "
+        try:
+            outcomes.append(_one(name, path, output / name, request, settings, overwrite, prefix))
+        except CancelledError:
+            raise
+        except SegmentationError as error:
+            say.error(error)
+            first_error = first_error or error
+            outcomes.append(Outcome(name, "failed", error.code, str(error)))
+        _write_summary(output / SUMMARY, outcomes)
+    if as_json:
+        print_json([asdict(outcome) for outcome in outcomes])
+    else:
+        print(output / SUMMARY)
+    if first_error is None:
+        return 0
+    all_failed = all(outcome.state == "failed" for outcome in outcomes)
+    return first_error.exit_code if all_failed else EXIT_PARTIAL
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """A folder name for every image, unique also where file systems ignore case."""
+    named: dict[str, Path] = {}
+    taken: set[str] = set()
+    for path in paths:
+        stem = path.name[: -len(file_suffix(path))] if path.is_file() else path.resolve().name
+        name, number = stem or "image", 2
+        while name.lower() in taken:
+            name, number = f"{stem}_{number}", number + 1
+        taken.add(name.lower())
+        named[name] = path
+    return named
+
+
+def _one(
+    name: str,
+    path: Path,
+    folder: Path,
+    request: Request,
+    settings: Settings,
+    overwrite: bool,
+    prefix: str,
+) -> Outcome:
+    if not overwrite and folder.exists():
+        if _request_of(folder) == complete(request).to_dict():
+            return Outcome(name, "skipped")
+        raise InputError(
+            "output.exists",
+            f"The folder {name} holds something else than this result.",
+            "Use --overwrite or another output folder.",
+        )
+    began = time.monotonic()
+    segmentation = segment_file(path, request, settings, prefix)
+    write_folder(segmentation, folder)
+    seconds = round(time.monotonic() - began, 1)
+    return Outcome(name, "done", found=len(segmentation.segments), seconds=seconds)
+
+
+def _request_of(folder: Path) -> object:
+    try:
+        return json.loads((folder / REPORT).read_text("utf-8"))["request"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Outcome)])
+        writer.writeheader()
+        writer.writerows(asdict(outcome) for outcome in outcomes)

@@ -1,0 +1,94 @@
+"""``demo``: the whole path on a real CT, with the demo model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..environment import user_data_folder
+from ..environment.sample_data import sample_ct
+from ..errors import EXIT_PARTIAL, SetupError
+from ..jobs import Request
+from ..outputs import write_folder
+from .console import print_json, print_table, say
+from .run import prepare, segment_file
+from .setup import agree
+
+BANNER = "DEMO MODEL - not for any real use"
+PICTURE = "segmentation.png"
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
+        "demo"
+    ),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download and install unasked.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where to keep the sample CT.", show_default=False)
+    ] = None,
+    engine_python: Annotated[
+        Path | None,
+        typer.Option(help="Python with TotalSegmentator to run engines.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the engine's log.")] = False,
+) -> None:
+    """Segment a real CT with the small demo model and make a picture of the result."""
+    say.verbose = verbose
+    request = Request(task="demo")
+    settings = prepare(request, yes, engine_python)
+    cache = cache or user_data_folder() / "sample"
+    if not cache.exists() and not yes:
+        agree("The sample CT (38 MB) must be downloaded from PyPI. Do it now?", "Nothing was done.")
+    sample = sample_ct(cache)
+    segmentation = segment_file(sample.ct, request, settings)
+    write_folder(segmentation, output)
+    drawn = _draw(sample.ct, output)
+    if as_json:
+        print_json(segmentation.report)
+    else:
+        _print_report(segmentation.report)
+    say.line(f"{BANNER}. Results: {output}")
+    if not drawn:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    rows = [
+        (
+            structure["name"],
+            f"{structure['volume_ml']:.1f}" if structure["found"] else "-",
+            f"{structure['hu']['mean']:.0f}" if structure["found"] else "-",
+            "at the border" if structure["touches_border"] else "",
+        )
+        for structure in report["structures"]
+    ]
+    print_table(BANNER, ("Structure", "Volume (mL)", "Mean HU", "Note"), rows)
+
+
+def _draw(image: Path, folder: Path) -> bool:
+    """Render in a process of its own: without its libraries, VTK ends the process it is in."""
+    part = folder / ("." + PICTURE)
+    command = [sys.executable, "-m", "TotalSegmentatorLib.scene.rendering"]
+    arguments = [image, folder / "segmentation.seg.nrrd", part, "--banner", BANNER]
+    answer = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if answer.returncode == 0 and part.is_file():
+        part.replace(folder / PICTURE)
+        return True
+    part.unlink(missing_ok=True)
+    say.detail(answer.stderr)
+    say.error(
+        SetupError(
+            "environment.rendering",
+            "The picture could not be drawn; all other results are there.",
+            "Install libegl1 and libgl1 (Debian: apt-get install libegl1 libgl1 libopengl0).",
+        )
+    )
+    return False

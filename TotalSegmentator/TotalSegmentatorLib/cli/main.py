@@ -1,0 +1,73 @@
+"""Entry point: the commands together, and what happens to errors."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import EXIT_CANCELLED, EXIT_INTERNAL, SegmentationError
+from . import demo, segment, setup, structures, tasks
+from .console import say
+
+app = typer.Typer(
+    name="slicer-totalsegmentator",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Automatic segmentation of CT and MR volumes.\n\n"
+    "Exit codes: 0 done, 2 bad input, 3 partly done, 4 this computer is not ready, "
+    "5 internal error, 130 cancelled.",
+    epilog="Example: slicer-totalsegmentator segment ct.nii.gz -o out.seg.nrrd --task total --fast",
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+app.command("segment", epilog=segment.EXAMPLES)(segment.segment)
+app.command("demo")(demo.demo)
+app.command("tasks")(tasks.tasks)
+app.command("structures")(structures.structures)
+app.command("setup")(setup.setup)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; errors become one line and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except SegmentationError as error:
+        say.error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say.line("Cancelled; nothing was written.")
+        sys.exit(EXIT_CANCELLED)
+    except Exception as error:
+        say.line(f"error: an internal error occurred ({type(error).__name__}: {error}).")
+        say.detail(traceback.format_exc())
+        sys.exit(EXIT_INTERNAL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What the commands that segment have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from .. import environment
+from ..errors import SetupError
+from ..images import read_image
+from ..jobs import Request
+from ..segment import Segmentation, Settings, check, segment
+from .console import progress_bar
+from .setup import agree, make_engine
+
+
+def prepare(
+    request: Request, yes: bool, engine_python: Path | None, keep_files: bool = False
+) -> Settings:
+    """The settings for runs of this request, after checks and, with consent, installation.
+
+    :raises SegmentationError: what is wrong with the request or this computer.
+    """
+    if engine_python is None and not environment.is_ready(environment.default_folder()) and yes:
+        make_engine(yes)
+    settings = Settings(environment.find_engine(engine_python), yes, keep_files=keep_files)
+    try:
+        check(request, settings)
+    except SetupError as error:
+        if error.code != "weights.missing" or yes:
+            raise
+        try:
+            agree(f"{error.message} Download them now?", error.message)
+        except SetupError:
+            raise error from None
+        settings = dataclasses.replace(settings, may_download=True)
+        check(request, settings)
+    return settings
+
+
+def segment_file(
+    path: Path, request: Request, settings: Settings, prefix: str = ""
+) -> Segmentation:
+    """Read one image and segment it, with a progress bar.
+
+    :raises SegmentationError: what is wrong.
+    """
+    image, notices = read_image(path)
+    with progress_bar(prefix) as bar:
+        return segment(image, request, settings, notices, bar.event).wait()

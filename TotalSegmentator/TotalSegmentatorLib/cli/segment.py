@@ -1,0 +1,130 @@
+"""``segment``: images in, segmentations out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+from ..images import check_output, file_suffix
+from ..jobs import Request
+from ..outputs import SUFFIXES, write_file, write_json
+from .batch import image_paths, run_batch
+from .console import print_json, say
+from .engine_options import with_engine_options
+from .run import prepare, segment_file
+
+EXAMPLES = """Examples:
+
+slicer-totalsegmentator segment ct.nii.gz -o ct.seg.nrrd --task total --fast
+
+slicer-totalsegmentator segment DICOM_FOLDER -o labels.nii.gz --structures liver,spleen
+
+slicer-totalsegmentator segment a.nrrd b.nii.gz FOLDER -o RESULTS --task body
+
+slicer-totalsegmentator segment ct.nii.gz -o out.seg.nrrd --model MODEL_FOLDER --device cpu"""
+
+
+@with_engine_options
+def segment(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images (.nii, .nii.gz, .nrrd, .mha), DICOM folders, or folders of images.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help=f"File ({', '.join(SUFFIXES)}) or, for several images, a folder.",
+            show_default=False,
+        ),
+    ],
+    task: Annotated[str, typer.Option(help="What to segment; see 'tasks'.")] = "total",
+    speed: Annotated[str, typer.Option(help="normal, fast or fastest.")] = "normal",
+    fast: Annotated[bool, typer.Option("--fast", help="Same as --speed fast.")] = False,
+    fastest: Annotated[bool, typer.Option("--fastest", help="Same as --speed fastest.")] = False,
+    structures: Annotated[
+        str, typer.Option(help="Only these, separated by commas; see 'structures'.")
+    ] = "",
+    engine: Annotated[str, typer.Option(help="Engine; by default the task's own.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, gpu:N or mps.")] = "auto",
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run this nnU-Net v2 model folder instead of a task.", show_default=False
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the report (JSON) to this file too.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Install and download what is missing, unasked.")
+    ] = False,
+    engine_python: Annotated[
+        Path | None,
+        typer.Option(help="Python with TotalSegmentator to run engines.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    keep_files: Annotated[
+        bool, typer.Option("--keep-files", help="Keep the temporary folder (holds the image).")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the engine's log.")] = False,
+    engine_options: dict[str, object] | None = None,
+) -> None:
+    """Segment images; each result is written whole or not at all."""
+    say.verbose = verbose
+    request = Request(
+        task=task,
+        engine=engine,
+        speed=_speed(speed, fast, fastest),
+        structures=tuple(name.strip() for name in structures.split(",") if name.strip()),
+        device=device,
+        model=str(model) if model else "",
+        options=engine_options or {},  # type: ignore[arg-type]
+    )
+    single = file_suffix(output) in SUFFIXES
+    if single:
+        _check_single(images, output, overwrite)
+    paths = images if single else image_paths(images)
+    settings = prepare(request, yes, engine_python, keep_files)
+    if not single:
+        raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
+    segmentation = segment_file(images[0], request, settings)
+    write_file(segmentation, output)
+    if report:
+        write_json(segmentation.report, report)
+    if as_json:
+        print_json(segmentation.report)
+    else:
+        print(output)
+
+
+def _speed(speed: str, fast: bool, fastest: bool) -> str:
+    asked = {name for name, given in (("fast", fast), ("fastest", fastest)) if given}
+    if speed != "normal":
+        asked.add(speed)
+    if len(asked) > 1:
+        raise InputError(
+            "input.bad_option",
+            f"The speeds {' and '.join(sorted(asked))} exclude each other.",
+            "Give one of them.",
+        )
+    return asked.pop() if asked else speed
+
+
+def _check_single(images: list[Path], output: Path, overwrite: bool) -> None:
+    if len(images) > 1:
+        raise InputError(
+            "output.several_images",
+            f"{len(images)} images cannot be written to the one file {output.name}.",
+            "Give a folder with -o.",
+        )
+    check_output(output, overwrite=overwrite, source=images[0])
