@@ -1,0 +1,24 @@
+"""`slicer.parameterNodeWrapper`: typed access to a parameter node and its binding to widgets.
+
+An implementation of the documented behaviour for the types that a module's settings have:
+numbers, text, bool, paths, enumerations, nodes, and lists, tuples and dictionaries of plain
+values. Not here: parameter packs, and lists that write themselves back when changed in place.
+"""
+
+from __future__ import annotations
+
+import types
+
+from . import annotations, connectors
+from .wrapper import isParameterNodeWrapper, parameterNodeWrapper
+
+
+def module() -> types.ModuleType:
+    """Return the module to be entered as `slicer.parameterNodeWrapper`."""
+    made = types.ModuleType("slicer.parameterNodeWrapper")
+    made.parameterNodeWrapper = parameterNodeWrapper
+    made.isParameterNodeWrapper = isParameterNodeWrapper
+    made.SlicerParameterNamePropertyName = connectors.PROPERTY
+    for cls in annotations.ALL:
+        setattr(made, cls.__name__, cls)
+    return made
