@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 for folder in (REPOSITORY / "TotalSegmentator", REPOSITORY / "Testing"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+from TotalSegmentatorLib.environment import EngineEnvironment, find_engine, interpreter  # noqa: E402
+from TotalSegmentatorLib.environment.sample_data import SampleData, sample_ct  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def sample() -> SampleData:
+    """The real CT with its reference labels, from the cache or PyPI."""
+    return sample_ct(REPOSITORY / ".cache" / "sample")
+
+
+@pytest.fixture(scope="session")
+def engine() -> EngineEnvironment:
+    """The engine environment that `make` made; without it tests of engines fail, not skip."""
+    return find_engine(interpreter(REPOSITORY / ".venv-engine"))
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which private folders of runs appear during this test."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

@@ -1,0 +1,175 @@
+"""How long it takes to put 117 labels into a segmentation node, and how much memory.
+
+Compares the library's import with the usual one: a labelmap node, Slicer's
+ImportLabelmapToSegmentationNode, then a name and a colour for each segment. Each way runs in a
+process of its own on bare slicer-core (extra "headless"), so views are not part of it.
+
+    python Benchmarks/segmentation_import.py --json import.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TotalSegmentator"))
+
+STRUCTURES = 117
+METHODS = {
+    "library": "`import_labels` of this extension",
+    "usual": "`ImportLabelmapToSegmentationNode`, then names and colours",
+}
+
+
+def make_labels(size: tuple[int, int, int]) -> np.ndarray:
+    """117 boxes in a 5 x 5 x 5 pattern that fill about a half, (K, J, I) uint8."""
+    ni, nj, nk = size
+    labels = np.zeros((nk, nj, ni), np.uint8)
+    places = np.ndindex(5, 5, 5)
+    for label, (k, j, i) in zip(range(1, STRUCTURES + 1), places, strict=False):
+        labels[_part(k, nk), _part(j, nj), _part(i, ni)] = label
+    return labels
+
+
+def _part(index: int, size: int) -> slice:
+    return slice(int((index + 0.12) * size / 5), int((index + 0.88) * size / 5))
+
+
+class PeakMemory:
+    """The largest resident memory of this process while the block runs, in MB above its start.
+
+    Reads Linux's /proc; elsewhere it stays 0.
+    """
+
+    def __enter__(self) -> PeakMemory:
+        self._start = self._peak = _resident_mb()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._peak = max(self._peak, _resident_mb())
+
+    @property
+    def extra_mb(self) -> float:
+        return self._peak - self._start
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.005):
+            self._peak = max(self._peak, _resident_mb())
+
+
+def _resident_mb() -> float:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0.0
+    return next(int(row.split()[1]) for row in status.splitlines() if "VmRSS" in row) / 1024
+
+
+def measure(method: str, size: tuple[int, int, int]) -> dict[str, Any]:
+    """Run one way in this process: seconds, extra MB, number of segments."""
+    from TotalSegmentatorLib import catalog
+    from TotalSegmentatorLib.images import Image, SegmentRecord
+    from TotalSegmentatorLib.scene import image_to_volume
+    from TotalSegmentatorLib.scene.headless import HeadlessApplication
+
+    found = [catalog.structure(name) for name in catalog.task("total").labels.values()]
+    records = [
+        SegmentRecord(s.id, s.name, label, s.color, s.terminology_entry())
+        for label, s in enumerate(found[:STRUCTURES], 1)
+    ]
+    application = HeadlessApplication()
+    grid = np.diag([-0.8, -0.8, 1.0, 1.0])
+    volume = application.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+    image_to_volume(Image(np.zeros(size[::-1], np.int16), grid), volume)
+    node = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+    labels = Image(make_labels(size), grid)
+    way: Callable[..., None] = {"library": _library, "usual": _usual}[method]
+    with PeakMemory() as memory:
+        start = time.perf_counter()
+        way(application, labels, records, node, volume)
+        seconds = time.perf_counter() - start
+    count = node.GetSegmentation().GetNumberOfSegments()
+    if count != STRUCTURES:
+        raise RuntimeError(f"{method}: {count} segments instead of {STRUCTURES}")
+    return {"method": method, "seconds": seconds, "extra_mb": memory.extra_mb}
+
+
+def _library(application: Any, labels: Any, records: Any, node: Any, volume: Any) -> None:
+    from TotalSegmentatorLib.scene import import_labels
+
+    import_labels(labels, records, node, volume)
+
+
+def _usual(application: Any, labels: Any, records: Any, node: Any, volume: Any) -> None:
+    from TotalSegmentatorLib.scene import image_to_volume
+
+    labelmap = application.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    image_to_volume(labels, labelmap)
+    application.segmentations.ImportLabelmapToSegmentationNode(labelmap, node)
+    application.scene.RemoveNode(labelmap)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    node.CreateDefaultDisplayNodes()
+    for number, record in enumerate(records):
+        segment = node.GetSegmentation().GetNthSegment(number)
+        segment.SetName(record.name)
+        segment.SetColor(*(value / 255 for value in record.color))
+        segment.SetTerminology(record.terminology)
+
+
+def table(results: list[dict[str, Any]], size: tuple[int, int, int]) -> str:
+    """The results as Markdown."""
+    rows = [
+        f"117 structures, {' x '.join(map(str, size))} voxels, bare slicer-core:",
+        "",
+        "| way | seconds (median) | extra memory (MB) |",
+        "|---|---:|---:|",
+    ]
+    for method, label in METHODS.items():
+        runs = [result for result in results if result["method"] == method]
+        seconds = float(np.median([run["seconds"] for run in runs]))
+        memory = max(run["extra_mb"] for run in runs)
+        rows.append(f"| {label} | {seconds:.3g} | {memory:.0f} |")
+    return "\n".join(rows)
+
+
+def _run_apart(method: str, size: tuple[int, int, int]) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--only", method, "--size", *map(str, size)]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, nargs=3, default=(512, 512, 400), metavar="N")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each way (default 3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs to FILE")
+    parser.add_argument("--only", choices=METHODS, help="run one way once and print it as JSON")
+    options = parser.parse_args()
+    size = tuple(options.size)
+    if options.only:
+        print(json.dumps(measure(options.only, size)))
+        return
+    results = [_run_apart(method, size) for method in METHODS for _ in range(options.repeats)]
+    print(table(results, size))
+    if options.json:
+        options.json.write_text(json.dumps({"size": size, "runs": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
