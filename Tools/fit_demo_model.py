@@ -6,13 +6,13 @@ This script fits a small network to the public sample CT and the labels that the
 gave for it, and writes it as an ordinary nnU-Net v2 model folder. Remembering one image is the
 purpose: the model is worthless for any other image.
 
-It runs in the engine environment (torch, nnunetv2) and takes about half an hour on two CPU cores:
+It runs in the engine environment (torch, nnunetv2); on two CPU cores it takes about an hour:
 
     python Tools/fit_demo_model.py
     python Tools/fit_demo_model.py --evaluate     # only measure the model and rewrite its card
 
 A run that was ended continues from its own snapshot when it is started again. With glibc, most of
-the time goes into giving memory back and getting it anew; this makes it three times as fast:
+the time goes into giving memory back and getting it anew; this makes it more than twice as fast:
 
     export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
 """
@@ -537,7 +537,8 @@ README = """# Demo model
 This small nnU-Net (v2, PlainConvUNet, {parameters:.1f} million parameters, float16) was fitted to
 *one* public CT until it knew that CT by heart. With it the extension can show a real run of a real
 engine on a computer that has no official weights. On any other image its output means nothing;
-the extension compares `trained_on` in `model_card.json` with the image and warns.
+the extension compares `trained_on` in `model_card.json` with the image and warns. Even a cropped
+or moved copy of the same CT is not recognised: the network knows the whole picture.
 
 | | |
 |---|---|

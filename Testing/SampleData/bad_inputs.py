@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
 from TotalSegmentatorLib.images import (
     Image,
     SegmentRecord,

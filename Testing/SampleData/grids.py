@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+
 from TotalSegmentatorLib.images import Image
 
 ANGLES = st.floats(-180, 180)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from TotalSegmentatorLib.images import Image
 
 AIR_HU = -1000

@@ -27,7 +27,7 @@ def write_file(segmentation: Segmentation, path: Path) -> None:
         provenance = {key: _text(value) for key, value in segmentation.provenance.items()}
         write_segmentation(segmentation.labels, path, segmentation.segments, provenance)
     elif suffix in SUFFIXES:
-        write_labelmap(segmentation.labels, path, segmentation.label_names)
+        write_labelmap(segmentation.labels, path, segmentation.label_names, segmentation.banner)
     else:
         raise InputError(
             "output.unknown_format",

@@ -14,6 +14,7 @@ from .images import Image, Notice, SegmentRecord
 from .jobs import EngineResult, Request
 
 SCHEMA = 1
+DEMO_BANNER = "DEMO MODEL - not for any real use"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .images import Image, Notice, SegmentRecord, read_labelmap, same_grid, writ
 from .jobs import EngineResult, Job, JobContext, Request, Stage, Warned, workspace
 from .jobs.job import EventHandler
 from .jobs.runner import run, run_message
-from .report import empty_notice, make_report, measure, segment_records
+from .report import DEMO_BANNER, empty_notice, make_report, measure, segment_records
 
 CUSTOM_TASK = "custom"
 
@@ -38,6 +38,11 @@ class Segmentation:
     label_names: Mapping[int, str]
     segments: tuple[SegmentRecord, ...]
     report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def banner(self) -> str:
+        """What every output must show; empty unless the model is a demo."""
+        return DEMO_BANNER if self.provenance.get("demo") else ""
 
     @property
     def provenance(self) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 import math
 
 import pytest
+
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.catalog.structures import side
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.environment.paths import interpreter
 from TotalSegmentatorLib.errors import InputError

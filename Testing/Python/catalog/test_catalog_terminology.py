@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.catalog import Code
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from SampleData.bad_inputs import BAD_INPUTS, NOTICED_INPUTS, Maker
+
 from TotalSegmentatorLib.errors import InputError
 from TotalSegmentatorLib.images import read_image
 

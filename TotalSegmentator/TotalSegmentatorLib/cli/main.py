@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import EXIT_CANCELLED, EXIT_INTERNAL, SegmentationError
+from ..errors import EXIT_INTERNAL, CancelledError, SegmentationError
 from . import demo, segment, setup, structures, tasks
 from .console import say
 
@@ -49,20 +49,18 @@ app.command("setup")(setup.setup)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    raise CancelledError(message="Cancelled; nothing was written.")
 
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
     except SegmentationError as error:
         say.error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say.line("Cancelled; nothing was written.")
-        sys.exit(EXIT_CANCELLED)
     except Exception as error:
         say.line(f"error: an internal error occurred ({type(error).__name__}: {error}).")
         say.detail(traceback.format_exc())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import environment
 from ..errors import SetupError
-from ..images import read_image
+from ..images import Image, Notice
 from ..jobs import Request
 from ..segment import Segmentation, Settings, check, segment
 from .console import progress_bar
@@ -38,13 +39,16 @@ def prepare(
     return settings
 
 
-def segment_file(
-    path: Path, request: Request, settings: Settings, prefix: str = ""
+def run_with_bar(
+    image: Image,
+    notices: Sequence[Notice],
+    request: Request,
+    settings: Settings,
+    prefix: str = "",
 ) -> Segmentation:
-    """Read one image and segment it, with a progress bar.
+    """Segment an image that was read, with a progress bar.
 
     :raises SegmentationError: what is wrong.
     """
-    image, notices = read_image(path)
     with progress_bar(prefix) as bar:
         return segment(image, request, settings, notices, bar.event).wait()

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from ..images import check_output, file_suffix
+from ..images import check_output, file_suffix, read_image
 from ..jobs import Request
 from ..outputs import SUFFIXES, write_file, write_json
+from ..segment import complete
 from .batch import image_paths, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
-from .run import prepare, segment_file
+from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
 
@@ -92,12 +93,15 @@ def segment(
     )
     single = file_suffix(output) in SUFFIXES
     if single:
-        _check_single(images, output, overwrite)
-    paths = images if single else image_paths(images)
-    settings = prepare(request, yes, engine_python, keep_files)
+        _check_single(images, output, report, overwrite)
+    complete(request)  # what is wrong with it is said before anything is installed
     if not single:
+        paths = image_paths(images)
+        settings = prepare(request, yes, engine_python, keep_files)
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
-    segmentation = segment_file(images[0], request, settings)
+    image, notices = read_image(images[0])
+    settings = prepare(request, yes, engine_python, keep_files)
+    segmentation = run_with_bar(image, notices, request, settings)
     write_file(segmentation, output)
     if report:
         write_json(segmentation.report, report)
@@ -120,7 +124,7 @@ def _speed(speed: str, fast: bool, fastest: bool) -> str:
     return asked.pop() if asked else speed
 
 
-def _check_single(images: list[Path], output: Path, overwrite: bool) -> None:
+def _check_single(images: list[Path], output: Path, report: Path | None, overwrite: bool) -> None:
     if len(images) > 1:
         raise InputError(
             "output.several_images",
@@ -128,3 +132,5 @@ def _check_single(images: list[Path], output: Path, overwrite: bool) -> None:
             "Give a folder with -o.",
         )
     check_output(output, overwrite=overwrite, source=images[0])
+    if report:
+        check_output(report, overwrite=overwrite, source=images[0])

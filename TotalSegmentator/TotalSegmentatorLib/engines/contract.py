@@ -7,6 +7,7 @@ process.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -51,8 +52,9 @@ class Option:
         except (TypeError, ValueError):
             raise self._error(value) from None
         if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
-            low, high = self.minimum, self.maximum
-            if (low is not None and parsed < low) or (high is not None and parsed > high):
+            low = -math.inf if self.minimum is None else self.minimum
+            high = math.inf if self.maximum is None else self.maximum
+            if not low <= parsed <= high:  # so that NaN is refused too
                 raise self._error(value)
         return parsed
 
@@ -141,6 +143,8 @@ class Reporter:
         self.stage(text)
         began = time.monotonic()
         yield
+        if text in self._spans:
+            self.progress(1.0)
         key = text.lower().replace(" ", "_")
         self.timings_s[key] = round(self.timings_s.get(key, 0) + time.monotonic() - began, 3)
 

@@ -69,9 +69,12 @@ class Worker:
         self._context = JobContext(self.emit)
 
     def emit(self, event: Event) -> None:
-        with self._writing:
-            self._protocol.write(to_line(event) + "\n")
-            self._protocol.flush()
+        try:
+            with self._writing:
+                self._protocol.write(to_line(event) + "\n")
+                self._protocol.flush()
+        except OSError:  # nobody reads any more
+            end_with_application()
 
     def read_commands(self, stream: BinaryIO) -> None:
         """Runs in a thread, so that a cancel is seen while an engine works."""

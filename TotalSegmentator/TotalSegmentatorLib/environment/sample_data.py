@@ -1,7 +1,7 @@
 """A real CT to try things with: the test data that TotalSegmentator publishes with its source.
 
-The CT (a public, anonymous one, Apache-2.0) and the labels that the official models gave for it
-are in the source archive of the TotalSegmentator package. pip fetches that archive, because pip
+The CT and the labels that the official models gave for it are in the source archive of the
+TotalSegmentator package, which is published under Apache-2.0. pip fetches that archive, because pip
 knows the proxies, mirrors and certificates of the computer. Only the named members are read, each
 is checked by its SHA-256, and later calls need no network.
 """
@@ -52,7 +52,8 @@ class SampleData:
 
     :param ct: abdomen and pelvis, 122 x 101 x 112 voxels (I, J, K), HU.
     :param reference: labels of the task ``total`` for ``ct``, as the official fast model gave them.
-    :param ct_small: 30 slices of another stretch, 122 x 101 x 30 voxels, HU.
+    :param ct_small: the uppermost 30 slices of ``ct``, 122 x 101 x 30 voxels, HU; its header puts
+        them at the origin of ``ct``, 246 mm too low.
     :param reference_small: labels of the task ``total`` for ``ct_small``.
     """
 

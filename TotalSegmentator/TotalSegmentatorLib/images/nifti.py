@@ -65,19 +65,22 @@ def read_voxels(path: Path, header: NiftiHeader) -> tuple[Image, tuple[Notice, .
     return Image(array, header.ijk_to_ras), header.notices
 
 
-def write(image: Image, path: Path, names: Mapping[int, str] | None = None) -> None:
+def write(
+    image: Image, path: Path, names: Mapping[int, str] | None = None, description: str = ""
+) -> None:
     """Write a NIfTI file of the array's own type, compressed if the name ends with .gz.
 
     The same image gives the same bytes: no time stamp is written.
 
     :param names: label names, written as a header extension that the official package reads.
+    :param description: a few words for the header.
     :raises InputError, SetupError: see :func:`~.whole_file.whole_file`.
     """
     array = np.ascontiguousarray(image.array, dtype=image.array.dtype.newbyteorder("<"))
     extension = _extension(names) if names else b""
     flag = b"\x01\0\0\0" if extension else b"\0\0\0\0"
     offset = _HEADER_BYTES_VERSION_1 + len(flag) + len(extension)
-    header = build_header(array.shape, image.array.dtype, image.ijk_to_ras, offset)
+    header = build_header(array.shape, image.array.dtype, image.ijk_to_ras, offset, description)
     with whole_file(path) as part, part.open("wb") as file, _compressed(file, path) as stream:
         stream.write(header + flag + extension)
         stream.write(memoryview(array).cast("B"))

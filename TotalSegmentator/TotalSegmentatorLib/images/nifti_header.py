@@ -32,6 +32,7 @@ _FIELDS = {
     "scl_slope": (("f4", 112), ("f8", 176)),
     "scl_inter": (("f4", 116), ("f8", 184)),
     "xyzt_units": (("u1", 123), ("i4", 500)),
+    "descrip": (("S80", 148), ("S80", 240)),
     "qform_code": (("i2", 252), ("i4", 344)),
     "sform_code": (("i2", 254), ("i4", 348)),
     "quatern": (("3f4", 256), ("3f8", 352)),
@@ -111,13 +112,18 @@ def parse_header(head: bytes, name: str) -> NiftiHeader:
 
 
 def build_header(
-    shape: Sequence[int], dtype: np.dtype, ijk_to_ras: np.ndarray, data_offset: int
+    shape: Sequence[int],
+    dtype: np.dtype,
+    ijk_to_ras: np.ndarray,
+    data_offset: int,
+    description: str = "",
 ) -> bytes:
     """A version 1 header (348 bytes, little-endian) with sform and qform, code 1 (scanner).
 
     :param shape: (K, J, I).
     :param dtype: one of NIfTI's scalar types.
     :param ijk_to_ras: (4, 4), mm RAS. The qform holds the nearest rotation to it.
+    :param description: ``descrip``, ASCII, cut to its 79 characters.
     :raises ValueError: if NIfTI has no such voxel type.
     """
     codes = {np.dtype(text): code for code, text in _VOXEL_TYPES.items()}
@@ -134,6 +140,7 @@ def build_header(
     fields["vox_offset"] = data_offset
     fields["scl_slope"] = 1
     fields["xyzt_units"] = _UNITS_MM
+    fields["descrip"] = description.encode("ascii", "replace")[:79]
     fields["qform_code"] = fields["sform_code"] = _SCANNER_CODE
     fields["quatern"] = quaternion
     fields["qoffset"] = ijk_to_ras[:3, 3]

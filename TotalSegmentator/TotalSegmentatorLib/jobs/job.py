@@ -105,7 +105,7 @@ class Job(Generic[T]):
         try:
             while self.poll():
                 time.sleep(interval_s)
-        except KeyboardInterrupt:
+        except BaseException:  # a signal, or a handler that fails: the engine must not go on
             self.cancel()
             self._thread.join()
             raise

@@ -1,0 +1,60 @@
+"""The listings, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from TotalSegmentatorLib import __version__, catalog, engines
+
+
+def test_version_and_help(call):
+    assert call("--version").out.strip() == __version__
+    answer = call("--help")
+    assert answer.code == 0
+    for command in ("segment", "demo", "tasks", "structures", "setup"):
+        assert command in answer.out
+
+
+def test_help_of_segment_shows_examples_and_every_engine_option(call):
+    text = call("segment", "--help").out
+    assert "Examples" in text
+    for spec in engines.specs().values():
+        for option in spec.options:
+            assert "--" + option.name.replace("_", "-") in text
+
+
+def test_tasks(call):
+    listed = json.loads(call("tasks", "--json").out)
+    total = next(task for task in listed if task["id"] == "total")
+    assert len(total["labels"]) == 117
+    assert total["speeds"] == ["normal", "fast", "fastest"]
+    assert {task["id"] for task in listed} == {t.id for t in catalog.tasks() if not t.hidden}
+    assert "Whole body (CT)" in call("tasks").out
+
+
+def test_structures(call):
+    (left,) = (
+        s
+        for s in json.loads(call("structures", "kidney", "--json").out)
+        if s["id"] == "kidney_left"
+    )
+    assert left["name"] == "Left kidney"
+    assert left["type"]["value"] == "64033007"
+    assert left["type_modifier"]["meaning"] == "Left"
+    assert "total" in left["tasks"]
+    assert "kidney_left" in call("structures", "kidney").out
+
+
+def test_no_structure_is_an_error(call):
+    answer = call("structures", "xyzzy")
+    assert answer.code == 2
+    assert "xyzzy" in answer.err
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["segment"], ["tasks", "--nonsense"]])
+def test_wrong_usage(call, arguments):
+    answer = call(*arguments)
+    assert answer.code == 2
+    assert answer.out == ""

@@ -1,0 +1,154 @@
+"""What engines share: options, progress, console lines, device names, failures."""
+
+from __future__ import annotations
+
+import pytest
+
+from TotalSegmentatorLib import engines
+from TotalSegmentatorLib.engines.console import ConsoleTap, tqdm_fraction
+from TotalSegmentatorLib.engines.contract import EngineSpec, Option, Reporter
+from TotalSegmentatorLib.engines.failures import classify
+from TotalSegmentatorLib.errors import CancelledError, InputError, SetupError
+from TotalSegmentatorLib.jobs import JobContext, Progress, Stage
+
+SPEC = EngineSpec(
+    "test",
+    "Test",
+    "",
+    options=(
+        Option("factor", 0.5, "Factor", "", minimum=0.0, maximum=1.0),
+        Option("robust", False, "Robust", ""),
+        Option("count", 1, "Count", ""),
+    ),
+    stages=(("Load", 0.2), ("Run", 0.8)),
+)
+
+
+@pytest.mark.parametrize("spec", engines.specs().values(), ids=lambda spec: spec.name)
+def test_declarations_are_complete(spec):
+    assert spec.title and spec.description
+    assert sum(share for _, share in spec.stages) == pytest.approx(1)
+    assert spec.parse_options({}) == {option.name: option.default for option in spec.options}
+    for option in spec.options:
+        assert option.help.endswith(".") and option.title
+
+
+@pytest.mark.parametrize(
+    ("given", "parsed"),
+    [
+        ({"factor": "0.25"}, 0.25),
+        ({"factor": 1}, 1.0),
+        ({"robust": "yes"}, True),
+        ({"count": 3}, 3),
+    ],
+)
+def test_options_get_their_type(given, parsed):
+    (name,) = given
+    value = SPEC.parse_options(given)[name]
+    assert value == parsed
+    assert type(value) is type(parsed)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"factor": 2}, "input.bad_option"),
+        ({"factor": "much"}, "input.bad_option"),
+        ({"factor": float("nan")}, "input.bad_option"),
+        ({"robust": "perhaps"}, "input.bad_option"),
+        ({"colour": 1}, "input.unknown_option"),
+    ],
+)
+def test_bad_options_are_refused(given, code):
+    with pytest.raises(InputError) as caught:
+        SPEC.parse_options(given)
+    assert caught.value.code == code
+
+
+def test_progress_grows_over_the_whole_run():
+    events: list = []
+    report = Reporter(SPEC, JobContext(events.append))
+    with report.timed("Load"):
+        report.progress(1.0)
+    with report.timed("Run"):
+        for fraction in (0.5, 0.25, 1.0, 7.0):
+            report.progress(fraction)
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert Stage("Run") in events
+    assert events[-1].seconds_left == 0
+    assert set(report.timings_s) == {"load", "run"}
+
+
+def test_cancelled_run_stops_at_the_next_report():
+    context = JobContext(lambda event: None)
+    report = Reporter(SPEC, context)
+    context.cancelled.set()
+    for call in (
+        lambda: report.progress(0.5),
+        lambda: report.log("x"),
+        lambda: report.stage("Run"),
+    ):
+        with pytest.raises(CancelledError):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("line", "fraction"),
+    [
+        ("  0%|          | 0/12 [00:00<?, ?it/s]", 0.0),
+        (" 50%|#####     | 6/12 [00:03<00:03,  1.9it/s]", 0.5),
+        ("100%|██████████| 12/12 [00:06<00:00,  1.99it/s]", 1.0),
+        ("Downloading:  33%|###   | 45.2M/135M [00:03<00:06, 14MB/s]", 0.33),
+        ("Resampling...", None),
+        ("50% of it", None),
+    ],
+)
+def test_bars_of_tqdm_are_read(line, fraction):
+    assert tqdm_fraction(line) == (fraction if fraction is None else pytest.approx(fraction))
+
+
+def test_tap_hands_on_whole_lines():
+    lines: list[str] = []
+    tap = ConsoleTap(lines.append)
+    print("one", file=tap)
+    tap.write("tw")
+    tap.write("o\r 50%\r100%\nrest")
+    assert lines == ["one", "two", " 50%", "100%"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "gpu.out_of_memory"),
+        (MemoryError(), "memory.exhausted"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory.exhausted"),
+        (ModuleNotFoundError("No module named 'x'", name="x"), "environment.package_missing"),
+        (OSError(28, "No space left on device"), "disk.full"),
+        (KeyboardInterrupt(), "cancelled"),
+        (SystemExit(1), "engine.failed"),
+        (ValueError("odd"), "engine.failed"),
+        (SetupError("gpu.not_found", "m"), "gpu.not_found"),
+    ],
+)
+def test_exceptions_get_a_code(error, code):
+    found = classify(error)
+    assert found.code == code
+    assert "\n" not in found.message
+
+
+def test_the_telling_exception_may_be_a_cause():
+    try:
+        try:
+            raise MemoryError
+        except MemoryError as inner:
+            raise RuntimeError("Background worker died") from inner
+    except RuntimeError as error:
+        assert classify(error).code == "memory.exhausted"
+
+
+def test_unknown_engine_gets_a_close_match():
+    with pytest.raises(InputError) as caught:
+        engines.spec("nnunett")
+    assert "nnunet" in caught.value.remedy

@@ -1,0 +1,96 @@
+"""The official package in the engine process, on weights of its own architecture made here."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from TotalSegmentatorLib.errors import CancelledError
+from TotalSegmentatorLib.images import read_image
+from TotalSegmentatorLib.jobs import Progress, Request, Stage
+from TotalSegmentatorLib.segment import Settings, segment
+
+MAKER = Path(__file__).resolve().parents[2] / "SampleData" / "made_weights.py"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def weights(engine, tmp_path_factory) -> Path:
+    """Narrow networks with random values, as folders that the package takes for its own."""
+    folder = tmp_path_factory.mktemp("weights")
+    for speed, structures in (("fast", []), ("normal", ["liver"])):
+        arguments = [folder, "--speed", speed, "--features", "4", "--patch", "64"]
+        command = [engine.python, MAKER, *arguments, "--structures", *structures]
+        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    return folder
+
+
+def start(engine, weights, sample, request, events):
+    image, notices = read_image(sample.ct_small)
+    settings = Settings(engine, weights=weights)
+    return segment(image, request, settings, notices, events.append)
+
+
+def test_fast_run(engine, weights, sample, runs):
+    events: list = []
+    result = start(engine, weights, sample, Request("total", speed="fast"), events).wait()
+    assert len(result.label_names) == 117
+    assert result.segments
+    assert set(np.unique(result.labels.array)) <= {0, *result.label_names}
+    assert result.provenance["versions"]["TotalSegmentator"] == "2.18.0"
+    assert result.provenance["model"] == ["Dataset297_TotalSegmentator_total_3mm_1559subj"]
+    assert Stage("Running the network") in events
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert any(0.2 < fraction < 0.9 for fraction in fractions)
+    assert list(runs.iterdir()) == []
+
+
+def test_labels_are_those_of_the_package_called_directly(engine, weights, sample, tmp_path):
+    """Same weights, same image, the package's own command line."""
+    result = start(engine, weights, sample, Request("total", speed="fast"), []).wait()
+    code = (
+        "import sys\n"
+        "from TotalSegmentatorLib.engines.nnunet.trainers import find_trainer\n"
+        "from totalsegmentator import nnunet, python_api\n"
+        "name = 'nnUNetTrainer_4000epochs_NoMirroring'\n"
+        "python_api.send_usage_stats = lambda *a: None\n"
+        "nnunet.custom_trainers[name] = find_trainer(name)\n"
+        "if __name__ == '__main__':\n"
+        "    image, output = sys.argv[1:]\n"
+        "    python_api.totalsegmentator(image, output, ml=True, fast=True, device='cpu')\n"
+    )
+    script, output = tmp_path / "direct.py", tmp_path / "direct.nii.gz"
+    script.write_text(code)
+    variables = engine.command({"TOTALSEG_WEIGHTS_PATH": str(weights)}).variables
+    command = [str(engine.python), str(script), str(sample.ct_small), str(output)]
+    subprocess.run(command, env=dict(variables), check=True, capture_output=True)
+    direct = np.asanyarray(nibabel.load(output).dataobj).T
+    assert np.array_equal(result.labels.array, direct)
+
+
+def test_subset_runs_only_the_parts_it_needs(engine, weights, sample, runs):
+    """liver is in part 1 of 5; the rough model for the crop is made too."""
+    events: list = []
+    request = Request("total", structures=("liver",))
+    result = start(engine, weights, sample, request, events).wait()
+    assert set(result.label_names.values()) == {"liver"}
+    assert result.provenance["model"] == [
+        "Dataset298_TotalSegmentator_total_6mm_1559subj",
+        "Dataset291_TotalSegmentator_part1_organs_1559subj",
+    ]
+    assert list(runs.iterdir()) == []
+
+
+def test_cancel_in_the_network(engine, weights, sample, runs):
+    events: list = []
+    job = start(engine, weights, sample, Request("total", speed="fast"), events)
+    while job.poll() and Stage("Running the network") not in events:
+        pass
+    job.cancel()
+    with pytest.raises(CancelledError):
+        job.wait()
+    assert list(runs.iterdir()) == []

@@ -1,0 +1,682 @@
+"""The Slicer module TotalSegmentator: what speaks Slicer. All else is in TotalSegmentatorLib."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import slicer
+import slicer.util
+import vtk
+
+try:
+    import slicer.ScriptedLoadableModule
+except ModuleNotFoundError:  # slicer-core: Slicer without the application
+    from TotalSegmentatorLib.scene import bare
+
+    bare.provide()
+
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from TotalSegmentatorLib import catalog, environment, jobs
+from TotalSegmentatorLib.environment import EngineEnvironment, Observer
+from TotalSegmentatorLib.errors import InputError, SegmentationError, SetupError
+from TotalSegmentatorLib.jobs import Event, Job, Request
+from TotalSegmentatorLib.scene import import_labels, read_volume
+from TotalSegmentatorLib.segment import Segmentation, Settings, check, segment
+
+TERMINOLOGY_FILE = "Terminology/SegmentationCategoryTypeModifier-TotalSegmentator.term.json"
+
+
+#
+# TotalSegmentator
+#
+class TotalSegmentator(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "TotalSegmentator"
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["TotalSegmentator extension contributors"]
+        parent.helpText = _(
+            "Segments organs, bones, muscles and vessels in CT and MR volumes. Choose a volume and "
+            "a task, then click Apply."
+        )
+        parent.acknowledgementText = _(
+            "Uses TotalSegmentator. If you publish results, please cite: Wasserthal J. et al., "
+            "TotalSegmentator: Robust Segmentation of 104 Anatomic Structures in CT Images, "
+            "Radiology: Artificial Intelligence 2023, https://doi.org/10.1148/ryai.230024, and "
+            "nnU-Net: Isensee F. et al., Nature Methods 2021, "
+            "https://doi.org/10.1038/s41592-020-01008-z."
+        )
+        slicer.app.connect("startupCompleted()", self.loadTerminology)
+
+    def loadTerminology(self) -> None:
+        """Make the codes of the structures known to Slicer's terminology selector."""
+        path = os.path.join(os.path.dirname(__file__), "Resources", TERMINOLOGY_FILE)
+        slicer.modules.terminologies.logic().LoadTerminologyFromFile(path)
+
+
+#
+# TotalSegmentatorParameterNode
+#
+@parameterNodeWrapper
+class TotalSegmentatorParameterNode:
+    """The panel's state, saved with the scene.
+
+    :param inputVolume: volume to segment.
+    :param outputSegmentation: receives the result; None means a new one.
+    :param task: task id of the catalogue.
+    :param speed: normal, fast or fastest.
+    :param useStandardSegmentNames: names for people instead of class names.
+    :param cpu: use the CPU even if there is a GPU.
+    """
+
+    inputVolume: slicer.vtkMRMLScalarVolumeNode
+    outputSegmentation: slicer.vtkMRMLSegmentationNode
+    task: str = "total"
+    speed: str = "normal"
+    useStandardSegmentNames: bool = True
+    cpu: bool = False
+
+
+#
+# TotalSegmentatorWidget
+#
+class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: shows the parameter node and follows one run at a time."""
+
+    POLL_INTERVAL_MSEC = 50
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._run = None
+        self._whenDone = None
+        self._finished = None
+        self._warnings = []
+        self._timer = None
+
+    def setup(self) -> None:
+        import qt
+
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/TotalSegmentator.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = TotalSegmentatorLogic()
+        for task in self.logic.availableTasks():
+            self.ui.taskComboBox.addItem(task.title, task.id)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(self.POLL_INTERVAL_MSEC)
+        self._timer.connect("timeout()", self.onPoll)
+        self.ui.taskComboBox.connect("currentIndexChanged(int)", self.onTaskSelected)
+        self.ui.speedComboBox.connect("currentIndexChanged(int)", self.onSpeedSelected)
+        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        self.onCancelButton()
+        self._timer.stop()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        self.onCancelButton()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    # Parameter node
+
+    def initializeParameterNode(self) -> None:
+        """Show the scene's parameter node; select a volume if none is."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.inputVolume:
+            volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if volume:
+                self._parameterNode.inputVolume = volume
+
+    def setParameterNode(self, parameterNode: TotalSegmentatorParameterNode | None) -> None:
+        """Show this parameter node, and no longer the one before."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(
+                self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateGui
+            )
+        self._parameterNode = parameterNode
+        if parameterNode:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(
+                parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateGui
+            )
+            self.updateGui()
+
+    def updateGui(self, caller=None, event=None) -> None:
+        """Show what the parameter node's wrapper does not connect by itself.
+
+        The task and speed combo boxes show titles, and keep the ids as item data.
+        """
+        parameters = self._parameterNode
+        if not parameters:
+            return
+        index = self.ui.taskComboBox.findData(parameters.task)
+        if index >= 0 and index != self.ui.taskComboBox.currentIndex:
+            self.ui.taskComboBox.currentIndex = index
+        self._showSpeeds(parameters.task, parameters.speed)
+        self.ui.show3DButton.setSegmentationNode(parameters.outputSegmentation)
+        running = self._run is not None
+        self.ui.applyButton.enabled = bool(parameters.inputVolume) and not running
+        self.ui.applyButton.toolTip = (
+            _("Start the segmentation.") if parameters.inputVolume else _("Choose a volume first.")
+        )
+        self.ui.cancelButton.enabled = running
+        self.ui.inputsCollapsibleButton.enabled = not running
+        self.ui.outputsCollapsibleButton.enabled = not running
+
+    def _showSpeeds(self, task: str, speed: str) -> None:
+        titles = {"normal": _("Normal"), "fast": _("Fast"), "fastest": _("Fastest")}
+        box = self.ui.speedComboBox
+        speeds = self.logic.getSupportedSpeeds(task)
+        wasBlocked = box.blockSignals(True)
+        if [box.itemData(i) for i in range(box.count)] != speeds:
+            box.clear()
+            for name in speeds:
+                box.addItem(titles[name], name)
+        box.currentIndex = max(box.findData(speed), 0)
+        box.blockSignals(wasBlocked)
+        box.enabled = len(speeds) > 1
+
+    def onTaskSelected(self, index: int) -> None:
+        if self._parameterNode and index >= 0:
+            self._parameterNode.task = self.ui.taskComboBox.itemData(index)
+
+    def onSpeedSelected(self, index: int) -> None:
+        if self._parameterNode and index >= 0:
+            self._parameterNode.speed = self.ui.speedComboBox.itemData(index)
+
+    # A run
+
+    def onApplyButton(self, checked: bool = False) -> None:
+        """Make the engine ready if it is not, then segment."""
+        self.ui.logTextEdit.clear()
+        try:
+            self._apply()
+        except SegmentationError as error:
+            self.showError(error)
+
+    def _apply(self) -> None:
+        if not self.logic.isEngineReady():
+            question = _(
+                "PyTorch and TotalSegmentator must be installed (up to {size} GB)."
+            ).format(size=round(environment.engine.recipe().needed_gb))
+            if self.confirm(question):
+                self._follow(self.logic.startSetup(self.onEvent), self._apply)
+            return
+        parameters = self._parameterNode
+        self.logic.useStandardSegmentNames = parameters.useStandardSegmentNames
+        options = {
+            "task": parameters.task,
+            "speed": self.ui.speedComboBox.currentData,
+            "device": "cpu" if parameters.cpu else "auto",
+            "output": parameters.outputSegmentation,
+            "onEvent": self.onEvent,
+        }
+        try:
+            run = self.logic.segment(parameters.inputVolume, **options)
+        except SetupError as error:
+            if error.code != "weights.missing" or not self.confirm(error.message):
+                raise
+            run = self.logic.segment(parameters.inputVolume, mayDownload=True, **options)
+        self._follow(run, self._showResult)
+
+    def confirm(self, text: str) -> bool:
+        """Ask whether something may be installed or downloaded."""
+        return slicer.util.confirmOkCancelDisplay(text, _("Continue?"))
+
+    def _follow(self, run: "SegmentationRun | Job", whenDone: Callable[[], None]) -> None:
+        self._run, self._whenDone, self._warnings = run, whenDone, []
+        self.showProgress(0.0, None)
+        self.updateGui()
+        self._timer.start()
+
+    def onPoll(self) -> None:
+        """Take the events that came, and end the run if it has ended."""
+        if self._run is None or self._run.poll():
+            return
+        run, whenDone = self._run, self._whenDone
+        self._timer.stop()
+        self._run, self._whenDone = None, None
+        self.updateGui()
+        try:
+            self._finished = run.result
+            whenDone()
+        except SegmentationError as error:
+            self.showError(error)
+
+    def _showResult(self) -> None:
+        if self._parameterNode:
+            self._parameterNode.outputSegmentation = self._finished
+        self.ui.show3DButton.setSegmentationNode(self._finished)
+        self.showProgress(1.0, None)
+        count = self._finished.GetSegmentation().GetNumberOfSegments()
+        done = _("Done: {count} structures found.").format(count=count)
+        self.ui.statusLabel.text = " ".join([done, *self._warnings])
+
+    def onCancelButton(self, checked: bool = False) -> None:
+        """Stop the run and wait until nothing of it is left."""
+        if self._run is None:
+            return
+        self._run.cancel()
+        self.ui.statusLabel.text = _("Stopping...")
+        self.ui.cancelButton.enabled = False
+
+    def onEvent(self, event: Event) -> None:
+        """Show what a run tells."""
+        if isinstance(event, jobs.Stage):
+            self.ui.statusLabel.text = event.text
+            self.addLog(event.text)
+        elif isinstance(event, jobs.Progress):
+            self.showProgress(event.fraction, event.seconds_left)
+        elif isinstance(event, jobs.Warned):
+            self._warnings.append(event.message)
+            self.addLog(_("Warning: {message}").format(message=event.message))
+        elif isinstance(event, jobs.Log):
+            self.addLog(event.text)
+
+    def showProgress(self, fraction: float, secondsLeft: float | None) -> None:
+        """Set the bar; ``%`` is Qt's own sign for the percentage."""
+        bar = self.ui.progressBar
+        bar.value = round(fraction * bar.maximum)
+        bar.format = "%p%"
+        if secondsLeft is not None:
+            minutes, seconds = divmod(round(secondsLeft), 60)
+            bar.format = "%p% - " + _("{minutes}:{seconds} left").format(
+                minutes=minutes, seconds=f"{seconds:02d}"
+            )
+
+    def showError(self, error: SegmentationError) -> None:
+        """Show what is wrong and what to do, without a dialog."""
+        self.showProgress(0.0, None)
+        self.ui.statusLabel.text = str(error)
+        self.addLog(f"{error} [{error.code}]")
+        if error.details:
+            logging.info(error.details)
+
+    def addLog(self, text: str) -> None:
+        """Append a line to the log."""
+        self.ui.logTextEdit.appendPlainText(text)
+
+
+#
+# SegmentationRun
+#
+class SegmentationRun:
+    """A run whose result goes into the scene, once, on the thread that polls."""
+
+    def __init__(self, job: Job[Segmentation], finish: Callable[[Segmentation], object]) -> None:
+        self._job = job
+        self._finish = finish
+        self._node = None
+        self._error: SegmentationError | None = None
+        self._done = False
+
+    def poll(self) -> bool:
+        """Deliver events; True while the run goes on."""
+        if self._job.poll():
+            return True
+        if not self._done:
+            self._done = True
+            try:
+                self._node = self._finish(self._job.result)
+            except SegmentationError as error:
+                self._error = error
+        return False
+
+    def wait(self):
+        """Wait for the end and return the segmentation node.
+
+        :raises SegmentationError: what went wrong; the scene is as before.
+        """
+        try:
+            self._job.wait()
+        except SegmentationError:
+            pass  # poll() keeps it
+        self.poll()
+        return self.result
+
+    def cancel(self) -> None:
+        """Stop the run; it ends soon after, and the scene stays as it is."""
+        self._job.cancel()
+
+    @property
+    def progress(self) -> jobs.Progress:
+        """How far the run is."""
+        return self._job.progress
+
+    @property
+    def result(self):
+        """The segmentation node of an ended run."""
+        if self._error:
+            raise self._error
+        return self._node
+
+
+#
+# TotalSegmentatorLogic
+#
+class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
+    """Segments volume nodes; also for scripts, without the panel and without Qt.
+
+    The new calls are :meth:`segment` and :meth:`startSetup`. The others keep the names that
+    scripts for the former extension use.
+    """
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.logCallback: Callable[[str], None] | None = None
+        self.clearOutputFolder = True
+        self.useStandardSegmentNames = True
+        self.robustCrop = False
+        self.removeSmallBlobs = False
+        self.higherOrderResampling = False
+        self.totalSegmentatorWeightsPath: str | None = None
+        self.enginePython: str | None = None
+
+    def getParameterNode(self) -> TotalSegmentatorParameterNode:
+        """The scene's parameter node of this module."""
+        return TotalSegmentatorParameterNode(super().getParameterNode())
+
+    # Catalogue
+
+    @property
+    def tasks(self) -> dict[str, dict[str, object]]:
+        """Task id -> title, modalities, quality modes and licence, as in the former extension."""
+        return {
+            task.id: {
+                "title": task.title,
+                "description": task.description,
+                "modalities": [task.modality],
+                "qualityModes": self.getSupportedQualityModesForTask(task.id),
+                "supportsMultiLabel": True,
+                "requiresLicense": task.licensed,
+            }
+            for task in self.availableTasks()
+        }
+
+    def availableTasks(self) -> Iterable[catalog.Task]:
+        """The tasks that people are offered."""
+        return [task for task in catalog.tasks() if not task.hidden]
+
+    def getSupportedSpeeds(self, task: str) -> list[str]:
+        """The speeds of a task, of normal, fast and fastest."""
+        return list(catalog.task(task).speeds)
+
+    def getSupportedQualityModesForTask(self, task: str | None) -> list[str]:
+        """The former extension's names of the speeds: normal, fast, faster."""
+        if task is None or task not in {known.id for known in catalog.tasks()}:
+            return ["normal"]
+        return [{"fastest": "faster"}.get(s, s) for s in self.getSupportedSpeeds(task)]
+
+    def isMultiLabelSupportedForTask(self, task: str) -> bool:
+        """True: every task's result is one labelmap."""
+        return True
+
+    def isLicenseRequiredForTask(self, task: str) -> bool:
+        """Whether a task needs a TotalSegmentator licence."""
+        return catalog.task(task).licensed
+
+    @property
+    def totalSegmentatorLabelTerminology(self) -> dict[str, str]:
+        """Class name -> serialized terminology entry."""
+        return {s.id: s.terminology_entry() for s in catalog.structures()}
+
+    def getSegmentLabelColor(self, terminologyEntryStr: str) -> tuple[str, tuple[float, ...]]:
+        """Name and colour (0..1) of the structure with this terminology entry.
+
+        :raises RuntimeError: if no structure has it.
+        """
+        for structure in catalog.structures():
+            if structure.terminology_entry() == terminologyEntryStr:
+                return structure.name, tuple(value / 255 for value in structure.color)
+        raise RuntimeError(f"No structure has the terminology {terminologyEntryStr}")
+
+    # Engine
+
+    def _startupVariables(self) -> dict[str, str] | None:
+        """The variables Slicer was started with: its own library paths break another Python.
+
+        Slicer without an application (slicer-core) has none of its own.
+        """
+        if not hasattr(slicer, "app") or not hasattr(slicer.app, "startupEnvironment"):
+            return None
+        return slicer.util.startupEnvironment()
+
+    def _engine(self) -> EngineEnvironment:
+        python = Path(self.enginePython) if self.enginePython else None
+        return environment.find_engine(python, self._startupVariables())
+
+    def isEngineReady(self) -> bool:
+        """Whether PyTorch and TotalSegmentator are installed."""
+        return bool(self.enginePython) or environment.is_ready(environment.default_folder())
+
+    def startSetup(self, onEvent: Callable[[Event], None] | None = None) -> Job[dict[str, str]]:
+        """Start installing PyTorch and TotalSegmentator apart from Slicer's own Python."""
+
+        def work(context: jobs.JobContext) -> dict[str, str]:
+            def onStep(share: float, text: str) -> None:
+                context.emit(jobs.Stage(text))
+                context.emit(jobs.Progress(share))
+
+            observer = Observer(
+                on_step=onStep,
+                on_line=lambda line: context.emit(jobs.Log(line)),
+                cancelled=context.cancelled.is_set,
+            )
+            return environment.make_engine(observer=observer)
+
+        return Job(work, onEvent or self._log).start()
+
+    def setupPythonRequirements(self, upgrade: bool = False) -> None:
+        """Install PyTorch and TotalSegmentator if they are not there, and wait for the end.
+
+        :param upgrade: kept for older scripts; an outdated environment is always made anew.
+        """
+        self.startSetup().wait()
+
+    def _log(self, event: Event) -> None:
+        text = getattr(event, "text", None) or getattr(event, "message", None)
+        if text:
+            logging.info(text)
+            if self.logCallback:
+                self.logCallback(text)
+
+    # Segmentation
+
+    def segment(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        task: str = "total",
+        structures: Iterable[str] = (),
+        speed: str = "normal",
+        device: str = "auto",
+        output: slicer.vtkMRMLSegmentationNode | None = None,
+        mayDownload: bool = False,
+        onEvent: Callable[[Event], None] | None = None,
+        **options: object,
+    ) -> SegmentationRun:
+        """Start segmenting a volume and return at once.
+
+        :param output: receives the result at the end; None makes a new node then.
+        :param mayDownload: whether missing weights may be downloaded.
+        :param onEvent: receives the events when the run is polled or waited for.
+        :param options: options of the task's engine, e.g. ``robust_crop=True``.
+        :raises SegmentationError: if the volume or what is asked cannot be done; nothing has begun.
+        """
+        if volume is None:
+            raise InputError("input.no_volume", "No volume is given.", "Choose a volume.")
+        request = Request(
+            task=task, structures=tuple(structures), speed=speed, device=device, options=options
+        )
+        weights = self.totalSegmentatorWeightsPath
+        settings = Settings(
+            self._engine(),
+            may_download=mayDownload,
+            weights=Path(weights) if weights else None,
+            keep_files=not self.clearOutputFolder,
+        )
+        request = check(request, settings)  # before the volume's voxels are looked at
+        image, notices = read_volume(volume)
+        image = image.with_array(image.array.copy())  # edits during the run must not reach it
+        job = segment(image, request, settings, notices, onEvent or self._log)
+        scene = volume.GetScene()
+        volumeId, outputId = volume.GetID(), output.GetID() if output else None
+        return SegmentationRun(job, lambda result: self._finish(result, scene, volumeId, outputId))
+
+    def _finish(
+        self,
+        result: Segmentation,
+        scene: slicer.vtkMRMLScene,
+        volumeId: str,
+        outputId: str | None,
+    ) -> slicer.vtkMRMLSegmentationNode:
+        """Put a result into the scene, whose nodes may have gone in the meantime."""
+        volume = scene.GetNodeByID(volumeId)
+        output = scene.GetNodeByID(outputId) if outputId else None
+        if volume is None or (outputId and output is None):
+            raise InputError(
+                "input.node_removed",
+                "The volume or the segmentation was removed from the scene during the run.",
+                "Run again.",
+            )
+        segments = result.segments
+        if not self.useStandardSegmentNames:
+            segments = [dataclasses.replace(record, name=record.id) for record in segments]
+        if output is not None:
+            import_labels(result.labels, segments, output, volume)
+            return output
+        mark = " (demo)" if result.banner else ""
+        name = scene.GenerateUniqueName(f"{volume.GetName()} segmentation{mark}")
+        output = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        try:
+            import_labels(result.labels, segments, output, volume)
+        except Exception:
+            scene.RemoveNode(output)
+            raise
+        return output
+
+    def process(
+        self,
+        inputVolume: slicer.vtkMRMLScalarVolumeNode,
+        outputSegmentation: slicer.vtkMRMLSegmentationNode,
+        quality: str | bool | None = None,
+        cpu: bool = False,
+        task: str | None = None,
+        subset: Iterable[str] | None = None,
+        interactive: bool = False,
+        sequenceBrowserNode=None,
+        fast: bool | None = None,
+    ) -> None:
+        """Segment a volume into an existing segmentation and wait for the end.
+
+        :param quality: normal, fast or faster; True means fast, False normal.
+        :param fast: name that early versions had for a boolean quality.
+        :param subset: class names to segment only.
+        :param interactive: kept for older scripts; no dialog is ever shown.
+        :raises SegmentationError: what went wrong; the segmentation is as before.
+        """
+        if sequenceBrowserNode is not None:
+            raise InputError(
+                "input.sequence",
+                "Sequences cannot be segmented yet.",
+                "Segment the frames one by one.",
+            )
+        quality = fast if fast is not None else quality
+        if isinstance(quality, bool) or quality is None:
+            quality = "fast" if quality else "normal"
+        task = task or "total"
+        speed = {"faster": "fastest"}.get(quality, quality)
+        if speed not in self.getSupportedSpeeds(task):
+            speed = "normal"  # as the former extension did
+        self.segment(
+            inputVolume,
+            task=task,
+            structures=subset or (),
+            speed=speed,
+            device="cpu" if cpu else "auto",
+            output=outputSegmentation,
+            mayDownload=True,
+            **self._optionsOf(task),
+        ).wait()
+
+    def _optionsOf(self, task: str) -> dict[str, bool]:
+        """The engine options that are attributes of the logic, as far as the engine has them."""
+        if catalog.task(task).engine != "totalsegmentator":
+            return {}
+        return {
+            "robust_crop": self.robustCrop,
+            "remove_small_blobs": self.removeSmallBlobs,
+            "higher_order_resampling": self.higherOrderResampling,
+        }
+
+
+#
+# TotalSegmentatorTest
+#
+class TotalSegmentatorTest(ScriptedLoadableModuleTest):
+    """Quick checks inside Slicer, without network and without an installed engine."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        self.setUp()
+        self.test_catalogue()
+        self.setUp()
+        self.test_wrongTaskChangesNothing()
+
+    def test_catalogue(self) -> None:
+        """Every structure of the task total has a name and a colour."""
+        logic = TotalSegmentatorLogic()
+        terminology = logic.totalSegmentatorLabelTerminology
+        classes = catalog.task("total").labels.values()
+        self.assertEqual(len(set(classes)), 117)
+        names = {logic.getSegmentLabelColor(terminology[name])[0] for name in classes}
+        self.assertEqual(len(names), 117)
+
+    def test_wrongTaskChangesNothing(self) -> None:
+        """A task that does not exist is refused before anything happens."""
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        logic = TotalSegmentatorLogic()
+        with self.assertRaises(SegmentationError):
+            logic.segment(volume, task="nonsense")
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
