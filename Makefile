@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 CACHE = .cache
 
-.PHONY: help environments demo test test-all bench lint data clean
+.PHONY: help environments demo pictures test test-all bench lint data clean
 
 help:
 	@echo "make demo       segment a real CT with the demo model; results in demo/"
@@ -11,7 +11,8 @@ help:
 	@echo "make test-all   all tests"
 	@echo "make bench      measurements; results in Benchmarks/results/"
 	@echo "make lint       check the style"
-	@echo "make data       make the generated files anew: catalogue, terminology"
+	@echo "make data       make the generated files anew: catalogue, terminology, CMake lists"
+	@echo "make pictures   make the pictures of README and catalogue anew"
 	@echo "make clean      remove environments, caches and results"
 
 environments:
@@ -34,9 +35,13 @@ bench: environments
 	@mkdir -p Benchmarks/results
 	@$(RUN) Benchmarks/segmentation_import.py --json Benchmarks/results/segmentation_import.json
 
+pictures: demo
+	@$(RUN) Tools/make_pictures.py
+
 data: environments
 	@.venv-engine/bin/python Tools/build_catalog.py
 	@$(RUN) Tools/build_terminology.py
+	@$(RUN) Tools/build_cmake_lists.py
 
 clean:
 	rm -rf .venv .venv-engine $(CACHE) demo .pytest_cache .ruff_cache .hypothesis Testing/Output

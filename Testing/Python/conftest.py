@@ -1,4 +1,4 @@
-"""Puts the library (TotalSegmentator/) and the sample data's makers (Testing/) on the path."""
+"""What all tests share: the path, the sample CT, the engine environment."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-for folder in (REPOSITORY / "TotalSegmentator", REPOSITORY / "Testing"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+for folder in ("TotalSegmentator", "Testing", "Testing/Host"):
+    sys.path.insert(0, str(REPOSITORY / folder))
+
+from slicerhost.libraries import missing_libraries  # noqa: E402
 
 from TotalSegmentatorLib.environment import EngineEnvironment, find_engine, interpreter  # noqa: E402
 from TotalSegmentatorLib.environment.sample_data import SampleData, sample_ct  # noqa: E402
+
+
+def pytest_sessionstart() -> None:
+    """Stop with one line if the tests cannot run here."""
+    missing = missing_libraries()
+    if missing:
+        pytest.exit(missing, returncode=4)
 
 
 @pytest.fixture(scope="session")

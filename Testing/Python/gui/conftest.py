@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-HOST = str(ROOT / "Testing" / "Host")
-if HOST not in sys.path:
-    sys.path.insert(0, HOST)
-
-from slicerhost.libraries import missing_libraries  # noqa: E402
 
 if TYPE_CHECKING:
     from slicerhost.host import Host
@@ -30,9 +24,6 @@ def application() -> Iterator[Host]:
     for package in ("PySide6", "slicer"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the tests of the panel need the package {package}")
-    missing = missing_libraries()
-    if missing:
-        pytest.fail(missing)
     from slicerhost import host
 
     started = host.start()

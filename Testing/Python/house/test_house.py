@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from slicerhost.libraries import DEBIAN_PACKAGES, FONT_PACKAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "TotalSegmentator"
@@ -124,9 +125,6 @@ def test_cmake_lists_every_file():
 
 
 def test_ci_installs_the_libraries_that_the_tests_ask_for():
-    sys.path.insert(0, str(ROOT / "Testing" / "Host"))
-    from slicerhost.libraries import DEBIAN_PACKAGES, FONT_PACKAGES
-
     for place in (ROOT / ".ci" / "run", ROOT / "README.md"):
         text = place.read_text("utf-8")
         missing = [p for p in (*DEBIAN_PACKAGES.values(), *FONT_PACKAGES) if p not in text]

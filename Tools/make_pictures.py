@@ -1,0 +1,97 @@
+"""Make the pictures of README and extension catalogue from a real run of the demo.
+
+    .venv/bin/python Tools/make_pictures.py      (after `make demo`)
+
+Writes Screenshot01.jpg (the panel, as the host shows it, beside the result), Docs/demo.png and the
+icon. A screenshot of Slicer itself replaces the first once there is one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "TotalSegmentator"), str(ROOT / "Testing" / "Host")]
+
+import slicer  # noqa: E402
+from slicerhost import host as slicerhost  # noqa: E402  (sets Qt's platform, so before PySide6)
+
+from PySide6 import QtCore, QtGui  # noqa: E402  # isort: skip
+from TotalSegmentatorLib.environment import interpreter  # noqa: E402
+from TotalSegmentatorLib.environment.sample_data import sample_ct  # noqa: E402
+from TotalSegmentatorLib.images import read_image  # noqa: E402
+from TotalSegmentatorLib.scene import image_to_volume  # noqa: E402
+
+MODULE = ROOT / "TotalSegmentator" / "TotalSegmentator.py"
+DEMO = ROOT / "demo" / "segmentation.png"
+RUN_TIMEOUT_S = 300
+# The surfaces in the picture of the demo (1600 x 900), without the letters around them.
+ICON_PART = QtCore.QRect(82, 80, 720, 740)
+ICON_PIXELS = 128
+
+
+def main() -> None:
+    """Make all pictures."""
+    if not DEMO.is_file():
+        raise SystemExit("Run `make demo` first.")
+    panel = panel_after_a_run()
+    result = QtGui.QImage(str(DEMO))
+    save(beside(panel, result), ROOT / "Screenshot01.jpg", 90)
+    save(scaled(result, 1200), ROOT / "Docs" / "demo.png")
+    icon = scaled(result.copy(ICON_PART), ICON_PIXELS)
+    save(icon, ROOT / "TotalSegmentator.png")
+    save(icon, MODULE.parent / "Resources" / "Icons" / "TotalSegmentator.png")
+
+
+def panel_after_a_run() -> QtGui.QImage:
+    """Click Apply in the panel with the sample CT and wait for the result."""
+    host = slicerhost.start()
+    module = host.loadModule(MODULE)
+    host.enter(module)
+    panel = module.widget
+    panel.logic.enginePython = str(interpreter(ROOT / ".venv-engine"))
+    image, _ = read_image(sample_ct(ROOT / ".cache" / "sample").ct)
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Abdomen CT")
+    image_to_volume(image, volume)
+    panel.ui.inputVolumeSelector.setCurrentNode(volume)
+    task = panel.ui.taskComboBox
+    task.currentIndex = task.findData("demo")
+    panel.ui.applyButton.click()
+    if not host.wait(lambda: panel._run is None, RUN_TIMEOUT_S):
+        raise SystemExit("The run did not end.")
+    panel.ui.logCollapsibleButton.collapsed = False
+    module.panel.resize(460, 820)
+    path = ROOT / "Testing" / "Output" / "panel_finished.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    host.screenshot(module.panel, path)
+    host.unloadModule(module)
+    return QtGui.QImage(str(path))
+
+
+def beside(left: QtGui.QImage, right: QtGui.QImage) -> QtGui.QImage:
+    """Both pictures at the height of the left one."""
+    right = right.scaledToHeight(left.height(), QtCore.Qt.TransformationMode.SmoothTransformation)
+    size = QtCore.QSize(left.width() + right.width(), left.height())
+    both = QtGui.QImage(size, QtGui.QImage.Format.Format_RGB32)
+    painter = QtGui.QPainter(both)
+    painter.drawImage(0, 0, left)
+    painter.drawImage(left.width(), 0, right)
+    painter.end()
+    return both
+
+
+def scaled(image: QtGui.QImage, width: int) -> QtGui.QImage:
+    """The picture at another width."""
+    return image.scaledToWidth(width, QtCore.Qt.TransformationMode.SmoothTransformation)
+
+
+def save(image: QtGui.QImage, path: Path, quality: int = -1) -> None:
+    """Write the picture and say so."""
+    if not image.save(str(path), quality=quality):
+        raise SystemExit(f"{path.name} could not be written.")
+    print(path.relative_to(ROOT), f"{path.stat().st_size // 1024} kB")
+
+
+if __name__ == "__main__":
+    main()
