@@ -39,9 +39,8 @@ def engine() -> EngineEnvironment:
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which private folders of runs appear during this test."""
-    folder = tmp_path / "runs"
-    folder.mkdir()
+def runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which private folders of runs appear during this test; its name is short."""
+    folder = tmp_path_factory.mktemp("r")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder

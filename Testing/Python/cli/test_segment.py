@@ -144,31 +144,29 @@ def test_batch_goes_on_after_a_bad_image_and_resumes(segment, sample, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_interruption_leaves_no_process_and_no_file(how, sample, engine, tmp_path):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+def test_interruption_leaves_no_process_and_no_file(how, sample, engine, tmp_path, runs):
     output = tmp_path / "out.seg.nrrd"
     arguments = ["--task", "demo", "--engine-python", engine.python]
     process = subprocess.Popen(
         [COMMAND, "segment", sample.ct, "-o", output, *arguments],
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(runs)},
         stderr=subprocess.PIPE,
         text=True,
     )
     end = time.monotonic() + 60
-    while not engine_processes(temporary) and time.monotonic() < end:
+    while not engine_processes(runs) and time.monotonic() < end:
         time.sleep(0.02)
-    assert engine_processes(temporary)
+    assert engine_processes(runs)
     process.send_signal(how)
     message = process.communicate(timeout=30)[1]
-    assert wait_until_gone(temporary) == []
+    assert wait_until_gone(runs) == []
     if how is signal.SIGKILL:
         end = time.monotonic() + 10
-        while list(temporary.iterdir()) and time.monotonic() < end:
+        while list(runs.iterdir()) and time.monotonic() < end:
             time.sleep(0.05)
     else:
         assert process.returncode == 130
         assert "cancelled" in message.lower()
         assert "Traceback" not in message
-    assert list(temporary.rglob("*")) == []
+    assert list(runs.rglob("*")) == []
     assert not output.exists()

@@ -6,12 +6,14 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import TotalSegmentatorLib
 from TotalSegmentatorLib.jobs import sweep, workspace
+from TotalSegmentatorLib.jobs.workspace import default_root
 
 
 def test_folder_is_private_and_goes_with_its_content(tmp_path):
@@ -53,3 +55,13 @@ def test_sweep_removes_what_a_killed_process_left_and_nothing_else(tmp_path):
         assert sweep(tmp_path) == []
         assert alive.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["tseg-without-lock"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sockets with paths")
+@pytest.mark.parametrize("length", [20, 57, 58, 200])
+def test_sockets_fit_below_the_folder(length, monkeypatch):
+    system = "/t" + "x" * (length - 2)
+    monkeypatch.setattr(tempfile, "tempdir", system)
+    root = default_root()
+    assert root == Path(system if length <= 57 else "/tmp")
+    assert len(f"{root}/tseg-12345678/pymp-12345678/listener-12345678") < 104

@@ -156,6 +156,10 @@ class _Conversation:
         processes.kill_tree(self._process)
         for thread in self._readers:
             thread.join(timeout=CANCEL_GRACE_S)
+        while not self._events.empty():  # lines that the other pipe's news overtook
+            event = self._events.get()
+            if isinstance(event, Log):
+                self._context.emit(event)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
                 try:

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-# Short, because sockets lie below it and their paths may have 104 characters (macOS).
 PREFIX = "tseg-"
+# nnU-Net's processes talk through sockets below this folder, "/pymp-12345678/listener-12345678",
+# and the path of a socket may have 103 characters (macOS; 107 on Linux).
+_LONGEST_ROOT = 103 - len("/tseg-12345678/pymp-12345678/listener-12345678")
 _LOCK = "owner.lock"
 
 
@@ -32,17 +34,25 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
+def default_root() -> Path:
+    """The system's temporary folder, or /tmp where its name is too long for sockets in it."""
+    root = tempfile.gettempdir()
+    if os.name == "posix" and len(os.fsencode(root)) > _LONGEST_ROOT and os.access("/tmp", os.W_OK):
+        return Path("/tmp")
+    return Path(root)
+
+
 def sweep(root: Path | None = None) -> list[Path]:
     """Remove the folders that crashed applications left behind.
 
     A folder whose lock can be taken has no living owner. (A lock, not a process id: ids are
     used again.)
 
-    :param root: where to look; the system's temporary folder by default.
+    :param root: where to look; :func:`default_root` by default.
     :returns: the folders removed.
     """
     removed = []
-    for folder in Path(root or tempfile.gettempdir()).glob(PREFIX + "*"):
+    for folder in (root or default_root()).glob(PREFIX + "*"):
         try:
             with open(folder / _LOCK, "r+b") as file:
                 stale = _lock(file)
@@ -58,11 +68,11 @@ def sweep(root: Path | None = None) -> list[Path]:
 def workspace(root: Path | None = None, keep: bool = False) -> Iterator[Path]:
     """A new folder that only this user can read, removed at the end whatever happens.
 
-    :param root: where to make it; the system's temporary folder by default.
+    :param root: where to make it; :func:`default_root` by default.
     :param keep: leave it in place, for the search for errors.
     """
     sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))  # mode 0700
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root or default_root()))  # mode 0700
     try:
         with open(folder / _LOCK, "w+b") as file:
             file.write(b"\0")

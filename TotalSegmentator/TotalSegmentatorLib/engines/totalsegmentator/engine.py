@@ -66,14 +66,21 @@ def _official_function(run: Run) -> Any:
 
     # Nothing is sent unless the user opts in; the package sends after every run.
     python_api.send_usage_stats = lambda *_, **__: None
-    request = run.request
-    task = catalog.task(request.task)
-    models = task.required_models(
-        request.speed, request.structures, robust_crop=bool(run.options["robust_crop"])
-    )
+    models = _models(run)
     for name in {model.trainer for model in models} - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
+    # The package would get all parts of a task, also those that the structures do not need.
+    needed = {model.dataset_id for model in models}
+    download = python_api.download_pretrained_weights
+    python_api.download_pretrained_weights = lambda id: download(id) if id in needed else None
     return python_api.totalsegmentator
+
+
+def _models(run: Run) -> tuple[catalog.Model, ...]:
+    request = run.request
+    return catalog.task(request.task).required_models(
+        request.speed, request.structures, robust_crop=bool(run.options["robust_crop"])
+    )
 
 
 def _subset(run: Run) -> list[str] | None:
@@ -148,14 +155,10 @@ class Console:
 
 
 def _provenance(run: Run, device: torch.device) -> dict[str, Any]:
-    request = run.request
-    models = catalog.task(request.task).required_models(
-        request.speed, request.structures, robust_crop=bool(run.options["robust_crop"])
-    )
     return {
         "engine": "totalsegmentator",
         "versions": {name: version(name) for name in ("TotalSegmentator", "nnunetv2", "torch")},
-        "model": [model.folder for model in models],
+        "model": [model.folder for model in _models(run)],
         "device": device_title(device),
         "threads": torch.get_num_threads(),
         "demo": False,
