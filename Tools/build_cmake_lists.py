@@ -6,10 +6,13 @@ Slicer packages only what is listed. With --check, say whether the lists are tho
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 MODULE = Path(__file__).resolve().parents[1] / "TotalSegmentator"
+# What Python and pip leave in the tree.
+MADE = re.compile(r"__pycache__|\.egg-info")
 TEMPLATE = """\
 #-----------------------------------------------------------------------------
 set(MODULE_NAME TotalSegmentator)
@@ -45,7 +48,7 @@ def content() -> str:
     files = sorted(
         path.relative_to(MODULE)
         for path in MODULE.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name != "CMakeLists.txt"
+        if path.is_file() and path.name != "CMakeLists.txt" and not MADE.search(str(path))
     )
     lines = {True: [], False: []}
     for path in files:

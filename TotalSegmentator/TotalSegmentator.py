@@ -30,10 +30,17 @@ from slicer.util import VTKObservationMixin
 
 from TotalSegmentatorLib import catalog, environment, jobs
 from TotalSegmentatorLib.environment import EngineEnvironment, Observer
-from TotalSegmentatorLib.errors import InputError, SegmentationError, SetupError
+from TotalSegmentatorLib.errors import (
+    CancelledError,
+    InputError,
+    SegmentationError,
+    SetupError,
+    internal_error,
+)
+from TotalSegmentatorLib.images import same_grid
 from TotalSegmentatorLib.jobs import Event, Job, Request
-from TotalSegmentatorLib.scene import import_labels, read_volume
-from TotalSegmentatorLib.segment import Segmentation, Settings, check, segment
+from TotalSegmentatorLib.scene import import_labels, read_volume, volume_to_image
+from TotalSegmentatorLib.segment import Segmentation, Settings, check, complete, segment
 
 TERMINOLOGY_FILE = "Terminology/SegmentationCategoryTypeModifier-TotalSegmentator.term.json"
 
@@ -98,7 +105,7 @@ class TotalSegmentatorParameterNode:
 class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: shows the parameter node and follows one run at a time."""
 
-    POLL_INTERVAL_MSEC = 50
+    POLL_INTERVAL_MSEC = 20
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -108,7 +115,6 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._run = None
         self._whenDone = None
-        self._finished = None
         self._warnings = []
         self._timer = None
 
@@ -161,9 +167,11 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the scene's parameter node; select a volume if none is."""
         self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
-            volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if volume:
-                self._parameterNode.inputVolume = volume
+            # The exact class, as in the selector: labelmap volumes are scalar volumes too.
+            for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+                if volume.GetClassName() == "vtkMRMLScalarVolumeNode":
+                    self._parameterNode.inputVolume = volume
+                    break
 
     def setParameterNode(self, parameterNode: TotalSegmentatorParameterNode | None) -> None:
         """Show this parameter node, and no longer the one before."""
@@ -229,23 +237,24 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Make the engine ready if it is not, then segment."""
         self.ui.logTextEdit.clear()
         try:
-            self._apply()
+            self._apply(self._parameterNode)
         except SegmentationError as error:
             self.showError(error)
 
-    def _apply(self) -> None:
+    def _apply(self, parameters: TotalSegmentatorParameterNode) -> None:
+        """:param parameters: those of the click; the panel may have been left since."""
         if not self.logic.isEngineReady():
             question = _(
                 "PyTorch and TotalSegmentator must be installed (up to {size} GB)."
             ).format(size=round(environment.engine.recipe().needed_gb))
             if self.confirm(question):
-                self._follow(self.logic.startSetup(self.onEvent), self._apply)
+                whenDone = lambda _: self._apply(parameters)  # noqa: E731
+                self._follow(self.logic.startSetup(self.onEvent), whenDone)
             return
-        parameters = self._parameterNode
         self.logic.useStandardSegmentNames = parameters.useStandardSegmentNames
         options = {
             "task": parameters.task,
-            "speed": self.ui.speedComboBox.currentData,
+            "speed": self._offeredSpeed(parameters),
             "device": "cpu" if parameters.cpu else "auto",
             "output": parameters.outputSegmentation,
             "onEvent": self.onEvent,
@@ -256,13 +265,18 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if error.code != "weights.missing" or not self.confirm(error.message):
                 raise
             run = self.logic.segment(parameters.inputVolume, mayDownload=True, **options)
-        self._follow(run, self._showResult)
+        self._follow(run, lambda node: self._showResult(parameters, node))
+
+    def _offeredSpeed(self, parameters: TotalSegmentatorParameterNode) -> str:
+        """The speed, or the first one of a task that does not offer it (as the panel shows)."""
+        speeds = self.logic.getSupportedSpeeds(parameters.task)
+        return parameters.speed if parameters.speed in speeds else speeds[0]
 
     def confirm(self, text: str) -> bool:
         """Ask whether something may be installed or downloaded."""
         return slicer.util.confirmOkCancelDisplay(text, _("Continue?"))
 
-    def _follow(self, run: "SegmentationRun | Job", whenDone: Callable[[], None]) -> None:
+    def _follow(self, run: "SegmentationRun | Job", whenDone: Callable) -> None:
         self._run, self._whenDone, self._warnings = run, whenDone, []
         self.showProgress(0.0, None)
         self.updateGui()
@@ -277,22 +291,22 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run, self._whenDone = None, None
         self.updateGui()
         try:
-            self._finished = run.result
-            whenDone()
+            whenDone(run.result)
         except SegmentationError as error:
             self.showError(error)
 
-    def _showResult(self) -> None:
-        if self._parameterNode:
-            self._parameterNode.outputSegmentation = self._finished
-        self.ui.show3DButton.setSegmentationNode(self._finished)
+    def _showResult(
+        self, parameters: TotalSegmentatorParameterNode, node: slicer.vtkMRMLSegmentationNode
+    ) -> None:
+        parameters.outputSegmentation = node
+        self.ui.show3DButton.setSegmentationNode(node)
         self.showProgress(1.0, None)
-        count = self._finished.GetSegmentation().GetNumberOfSegments()
+        count = node.GetSegmentation().GetNumberOfSegments()
         done = _("Done: {count} structures found.").format(count=count)
         self.ui.statusLabel.text = " ".join([done, *self._warnings])
 
     def onCancelButton(self, checked: bool = False) -> None:
-        """Stop the run and wait until nothing of it is left."""
+        """Ask the run to stop; the panel follows it until nothing of it is left."""
         if self._run is None:
             return
         self._run.cancel()
@@ -345,6 +359,7 @@ class SegmentationRun:
     def __init__(self, job: Job[Segmentation], finish: Callable[[Segmentation], object]) -> None:
         self._job = job
         self._finish = finish
+        self._cancelled = False
         self._node = None
         self._error: SegmentationError | None = None
         self._done = False
@@ -356,9 +371,13 @@ class SegmentationRun:
         if not self._done:
             self._done = True
             try:
+                if self._cancelled:  # also after the job's last look at it
+                    raise CancelledError()
                 self._node = self._finish(self._job.result)
             except SegmentationError as error:
                 self._error = error
+            except Exception as error:
+                self._error = internal_error(error)
         return False
 
     def wait(self):
@@ -375,6 +394,7 @@ class SegmentationRun:
 
     def cancel(self) -> None:
         """Stop the run; it ends soon after, and the scene stays as it is."""
+        self._cancelled = True
         self._job.cancel()
 
     @property
@@ -491,6 +511,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
     def startSetup(self, onEvent: Callable[[Event], None] | None = None) -> Job[dict[str, str]]:
         """Start installing PyTorch and TotalSegmentator apart from Slicer's own Python."""
 
+        variables = self._startupVariables()
+
         def work(context: jobs.JobContext) -> dict[str, str]:
             def onStep(share: float, text: str) -> None:
                 context.emit(jobs.Stage(text))
@@ -501,7 +523,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
                 on_line=lambda line: context.emit(jobs.Log(line)),
                 cancelled=context.cancelled.is_set,
             )
-            return environment.make_engine(observer=observer)
+            return environment.make_engine(observer=observer, variables=variables)
 
         return Job(work, onEvent or self._log).start()
 
@@ -511,6 +533,13 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :param upgrade: kept for older scripts; an outdated environment is always made anew.
         """
         self.startSetup().wait()
+
+    def setLicense(self, licenseStr: str) -> None:
+        """Check a TotalSegmentator licence number online and store it.
+
+        :raises SegmentationError: if it is not accepted.
+        """
+        environment.store_licence(self._engine(), licenseStr)
 
     def _log(self, event: Event) -> None:
         text = getattr(event, "text", None) or getattr(event, "message", None)
@@ -541,12 +570,18 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :param options: options of the task's engine, e.g. ``robust_crop=True``.
         :raises SegmentationError: if the volume or what is asked cannot be done; nothing has begun.
         """
-        if volume is None:
-            raise InputError("input.no_volume", "No volume is given.", "Choose a volume.")
+        scene = volume.GetScene() if volume else None
+        if scene is None:
+            raise InputError(
+                "input.no_volume", "No volume of a scene is given.", "Choose a volume."
+            )
+        if isinstance(structures, str):
+            structures = [structures]
         request = Request(
             task=task, structures=tuple(structures), speed=speed, device=device, options=options
         )
         weights = self.totalSegmentatorWeightsPath
+        complete(request)  # a wrong request is told of before a missing engine
         settings = Settings(
             self._engine(),
             may_download=mayDownload,
@@ -557,25 +592,26 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         image, notices = read_volume(volume)
         image = image.with_array(image.array.copy())  # edits during the run must not reach it
         job = segment(image, request, settings, notices, onEvent or self._log)
-        scene = volume.GetScene()
-        volumeId, outputId = volume.GetID(), output.GetID() if output else None
-        return SegmentationRun(job, lambda result: self._finish(result, scene, volumeId, outputId))
+        return SegmentationRun(job, lambda result: self._finish(result, scene, volume, output))
 
     def _finish(
         self,
         result: Segmentation,
         scene: slicer.vtkMRMLScene,
-        volumeId: str,
-        outputId: str | None,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        output: slicer.vtkMRMLSegmentationNode | None,
     ) -> slicer.vtkMRMLSegmentationNode:
         """Put a result into the scene, whose nodes may have gone in the meantime."""
-        volume = scene.GetNodeByID(volumeId)
-        output = scene.GetNodeByID(outputId) if outputId else None
-        if volume is None or (outputId and output is None):
+        # The nodes themselves: ids are used again, by another patient's volume for example.
+        if not all(scene.IsNodePresent(node) for node in (volume, output) if node):
             raise InputError(
                 "input.node_removed",
                 "The volume or the segmentation was removed from the scene during the run.",
                 "Run again.",
+            )
+        if not same_grid(volume_to_image(volume), result.labels):
+            raise InputError(
+                "input.volume_changed", "The volume was changed during the run.", "Run again."
             )
         segments = result.segments
         if not self.useStandardSegmentNames:
@@ -677,6 +713,7 @@ class TotalSegmentatorTest(ScriptedLoadableModuleTest):
         volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
         before = slicer.mrmlScene.GetNumberOfNodes()
         logic = TotalSegmentatorLogic()
-        with self.assertRaises(SegmentationError):
+        with self.assertRaises(InputError) as caught:
             logic.segment(volume, task="nonsense")
+        self.assertEqual(caught.exception.code, "input.unknown_task")
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)

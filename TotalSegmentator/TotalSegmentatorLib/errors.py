@@ -7,6 +7,7 @@ shows a traceback as the message. This module is the floor of the house and impo
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,6 +80,16 @@ class CancelledError(SegmentationError):
         details: str = "",
     ) -> None:
         super().__init__(code, message, remedy, details)
+
+
+def internal_error(error: BaseException) -> EngineError:
+    """The error for people that stands for an exception nobody expected."""
+    return EngineError(
+        "engine.internal",
+        f"An internal error occurred ({type(error).__name__}: {error}).",
+        "Please report it with the log.",
+        "".join(traceback.format_exception(error)),
+    )
 
 
 _FAMILIES: Mapping[str, type[SegmentationError]] = {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from .images import file_suffix, whole_file, write_labelmap, write_segmentation
 from .segment import Segmentation
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii")
+SEGMENTATION, LABELMAP = "segmentation.seg.nrrd", "segmentation.nii.gz"
 REPORT = "report.json"
 
 
@@ -45,19 +44,22 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
 def write_folder(segmentation: Segmentation, folder: Path) -> None:
     """Write ``segmentation.seg.nrrd``, ``segmentation.nii.gz`` and ``report.json`` to a folder.
 
-    The folder appears when all of it is there; an older one of the same name is replaced.
+    The report comes last, so a folder with a report is whole. Other files in it are left alone.
+
+    :raises InputError, SetupError: see :func:`~.images.whole_file`.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    (folder / REPORT).unlink(missing_ok=True)
+    write_file(segmentation, folder / SEGMENTATION)
+    write_file(segmentation, folder / LABELMAP)
+    write_json(segmentation.report, folder / REPORT)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report in a folder; empty if there is none that can be read."""
     try:
-        write_file(segmentation, part / "segmentation.seg.nrrd")
-        write_file(segmentation, part / "segmentation.nii.gz")
-        write_json(segmentation.report, part / REPORT)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        return dict(json.loads((folder / REPORT).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -132,16 +133,32 @@ def empty_notice(structures: Sequence[StructureReport]) -> tuple[Notice, ...]:
     )
 
 
+def input_record(image: Image, source: str) -> dict[str, str]:
+    """Which image it was: only ``report.json`` says so.
+
+    :param source: path of the image's file or folder; empty for one that has none.
+    """
+    digest = hashlib.sha256(repr((image.array.shape, image.array.dtype.str)).encode())
+    digest.update(np.round(image.ijk_to_ras, 6).tobytes())
+    digest.update(np.ascontiguousarray(image.array).data)
+    return {"path": source, "sha256": digest.hexdigest()}
+
+
 def make_report(
+    source: Mapping[str, str],
     request: Request,
     result: EngineResult,
     structures: Sequence[StructureReport],
     notices: Sequence[Notice],
     timings_s: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The content of ``report.json``."""
+    """The content of ``report.json``.
+
+    :param source: see :func:`input_record`.
+    """
     return {
         "schema": SCHEMA,
+        "input": dict(source),
         "request": request.to_dict(),
         "provenance": dict(result.provenance),
         "structures": [asdict(structure) for structure in structures],

@@ -6,6 +6,7 @@ Every face calls :func:`segment`: Apply, the console, the command line.
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from . import catalog, engines, environment
+from .engines.contract import DEVICE_PATTERN
 from .environment import EngineEnvironment
-from .errors import EngineError, InputError
+from .errors import EngineError, InputError, SetupError
 from .images import Image, Notice, SegmentRecord, read_labelmap, same_grid, write_nifti
-from .jobs import EngineResult, Job, JobContext, Request, Stage, Warned, workspace
+from .jobs import EngineResult, Job, JobContext, Log, Request, Stage, Warned, workspace
 from .jobs.job import EventHandler
 from .jobs.runner import run, run_message
-from .report import DEMO_BANNER, empty_notice, make_report, measure, segment_records
+from .report import DEMO_BANNER, empty_notice, input_record, make_report, measure, segment_records
 
 CUSTOM_TASK = "custom"
 
@@ -77,24 +79,44 @@ def complete(request: Request) -> Request:
     :raises InputError: ``input.unknown_*`` (task, speed, structure, engine, option),
         ``input.bad_option`` or ``input.no_model``.
     """
-    if request.model:
-        request = dataclasses.replace(
-            request,
-            task=CUSTOM_TASK,
-            engine=request.engine or "nnunet",
-            model=str(Path(request.model).absolute()),
+    if not re.fullmatch(DEVICE_PATTERN, request.device):
+        raise InputError(
+            "input.unknown_device",
+            f"There is no device '{request.device}'.",
+            "Use auto, cpu, gpu, gpu:N or mps.",
         )
-    elif request.task == CUSTOM_TASK:
+    if request.model or request.task == CUSTOM_TASK:
+        request = _with_model(request)
+    else:
+        request = _with_task(request)
+    options = engines.spec(request.engine).parse_options(request.options)
+    request = dataclasses.replace(request, options=options)
+    engines.check(request)
+    return request
+
+
+def _with_model(request: Request) -> Request:
+    if not request.model:
         raise InputError(
             "input.no_model", "The task 'custom' needs a model.", "Name the model's folder."
         )
-    else:
-        task = catalog.task(request.task)
-        task.check_speed(request.speed)
-        catalog.check_structures(task, request.structures)
-        request = dataclasses.replace(request, engine=request.engine or task.engine)
-    options = engines.spec(request.engine).parse_options(request.options)
-    return dataclasses.replace(request, options=options)
+    model = str(Path(request.model).absolute())
+    return dataclasses.replace(
+        request, task=CUSTOM_TASK, engine=request.engine or "nnunet", model=model
+    )
+
+
+def _with_task(request: Request) -> Request:
+    task = catalog.task(request.task)
+    task.check_speed(request.speed)
+    catalog.check_structures(task, request.structures)
+    if request.engine and engines.spec(request.engine).name != task.engine:
+        raise InputError(
+            "input.wrong_engine",
+            f"The engine {request.engine} does not run the task '{task.id}'.",
+            f"Leave the engine out, or use {task.engine}.",
+        )
+    return dataclasses.replace(request, engine=task.engine)
 
 
 def check(request: Request, settings: Settings) -> Request:
@@ -121,6 +143,7 @@ def segment(
     settings: Settings,
     notices: Sequence[Notice] = (),
     on_event: EventHandler | None = None,
+    source: str = "",
 ) -> Job[Segmentation]:
     """Start a segmentation and return its job; nothing outside a private folder is written.
 
@@ -128,18 +151,20 @@ def segment(
     :param request: what is asked, not yet completed.
     :param notices: what was noticed when the image was read; repeated in the report.
     :param on_event: receives the events, on the thread that polls or waits.
+    :param source: path of the image, for ``report.json`` only.
     :raises InputError, SetupError: see :func:`check`.
     """
     request = check(request, settings)
 
     def work(context: JobContext) -> Segmentation:
-        return _work(image, request, settings, notices, context)
+        return _work(image, source, request, settings, notices, context)
 
     return Job(work, on_event).start()
 
 
 def _work(
     image: Image,
+    source: str,
     request: Request,
     settings: Settings,
     notices: Sequence[Notice],
@@ -150,8 +175,10 @@ def _work(
         context.emit(Warned(notice.code, notice.message))
     began = time.monotonic()
     with workspace(keep=settings.keep_files) as folder:
+        if settings.keep_files:
+            context.emit(Log(f"The temporary files are kept in {folder}"))
         context.emit(Stage("Preparing the image"))
-        write_nifti(image, folder / "image.nii")
+        _write_input(image, folder / "image.nii")
         context.check()
         result = run(
             settings.engine.command(settings.variables),
@@ -171,8 +198,20 @@ def _work(
         labels,
         result.label_names,
         segment_records(structures),
-        make_report(request, result, structures, warnings, timings),
+        make_report(input_record(image, source), request, result, structures, warnings, timings),
     )
+
+
+def _write_input(image: Image, path: Path) -> None:
+    try:
+        write_nifti(image, path)
+    except InputError as error:
+        raise SetupError(
+            "disk.not_writable",
+            "The temporary folder cannot be written to.",
+            "Free some space on its disk, or set TMPDIR (Windows: TEMP) to another folder.",
+            error.details,
+        ) from error
 
 
 def _noting(context: JobContext, warnings: list[Notice]) -> JobContext:

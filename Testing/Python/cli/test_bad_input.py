@@ -9,7 +9,10 @@ import pytest
 from SampleData.bad_inputs import BAD_INPUTS
 from SampleData.phantoms import torso_ct
 
+from TotalSegmentatorLib.environment import resources_folder
 from TotalSegmentatorLib.images import write_nifti
+
+DEMO = resources_folder() / "Models" / "Demo"
 
 
 def tree(folder: Path) -> set[str]:
@@ -74,6 +77,11 @@ def test_unknown_structure_gets_close_matches(segment, image):
         (["--step-size", "7"], "input.bad_option"),
         (["--robust-crop"], "input.unknown_option"),
         (["--task", "custom"], "input.no_model"),
+        (["--device", "toaster"], "input.unknown_device"),
+        (["--engine", "totalsegmentator"], "input.wrong_engine"),
+        (["--model", DEMO, "--structures", "lver"], "input.unknown_structure"),
+        (["--model", DEMO, "--fast"], "input.unknown_speed"),
+        (["--model", DEMO.parent], "input.bad_model"),
     ],
 )
 def test_bad_option(arguments, code, segment, image):

@@ -64,6 +64,20 @@ def test_demo_without_a_way_to_draw_keeps_the_rest_and_exits_with_3(demo, tmp_pa
     assert names == {"report.json", "segmentation.nii.gz", "segmentation.seg.nrrd"}
 
 
+def test_demo_replaces_only_its_own_results(demo, tmp_path):
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    (folder / "segmentation.nii.gz").write_text("another result")
+    answer = demo()
+    assert answer.code == 2
+    assert "[output.exists]" in answer.err
+    (folder / "segmentation.nii.gz").unlink()
+    assert demo().code == 0
+    assert demo().code == 0
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
 def test_second_call_downloads_and_installs_nothing(demo, monkeypatch, tmp_path):
     """With pip out of reach everything is still there."""
 

@@ -16,6 +16,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from SampleData.bad_inputs import dicom_series
 from support.processes import engine_processes, wait_until_gone
 
 from TotalSegmentatorLib import catalog
@@ -140,6 +141,38 @@ def test_batch_goes_on_after_a_bad_image_and_resumes(segment, sample, tmp_path):
         "bad": "failed",
     }
     assert (good / "report.json").stat().st_mtime_ns == written
+
+
+def test_batch_does_not_take_another_patient_s_result_for_this_one(segment, sample, tmp_path):
+    first, second, results = tmp_path / "first", tmp_path / "second", tmp_path / "results"
+    for folder in (first, second):
+        folder.mkdir()
+    shutil.copy(sample.ct, first / "ct.nii.gz")
+    shutil.copy(sample.ct_small, second / "ct.nii.gz")
+    assert segment(first / "ct.nii.gz", "-o", results).code == 0
+    before = (results / "ct" / "report.json").read_bytes()
+    answer = segment(second / "ct.nii.gz", "-o", results)
+    assert answer.code == 2
+    assert "[output.exists]" in answer.err
+    assert (results / "ct" / "report.json").read_bytes() == before
+
+
+def test_batch_never_writes_into_its_input(segment, tmp_path):
+    series = tmp_path / "patient1"
+    series.mkdir()
+    files = {path: path.read_bytes() for path in dicom_series(series, 8)}
+    answer = segment(series, "-o", tmp_path, "--overwrite")
+    assert answer.code == 2
+    assert "[output.is_input]" in answer.err
+    assert {path: path.read_bytes() for path in series.iterdir()} == files
+
+
+def test_report_and_result_have_two_names(segment, sample, tmp_path):
+    output = tmp_path / "out.nii.gz"
+    answer = segment(sample.ct, "-o", output, "--report", output)
+    assert answer.code == 2
+    assert "[output.twice]" in answer.err
+    assert not output.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

@@ -50,6 +50,7 @@ def test_report_is_complete(result):
     report = json.loads(json.dumps(result.report))
     assert set(report) == {
         "schema",
+        "input",
         "request",
         "provenance",
         "structures",

@@ -93,7 +93,7 @@ def test_bad_request_is_an_event_and_the_worker_serves_on(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups")
 @pytest.mark.parametrize("moment", ["at once", "idle"])
 def test_worker_ends_with_its_application_and_takes_the_image_along(moment, tmp_path):
-    folder = tmp_path / "private"
+    folder = tmp_path / "tseg-private"
     folder.mkdir()
     (folder / "image.nii").write_bytes(b"patient")
     worker = start(folder)
@@ -106,3 +106,14 @@ def test_worker_ends_with_its_application_and_takes_the_image_along(moment, tmp_
     while folder.exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not folder.exists()
+    assert tmp_path.is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_worker_removes_nothing_but_a_private_folder_of_a_run(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    worker = start(tmp_path)
+    for stream in (worker.stdin, worker.stdout, worker.stderr):
+        stream.close()
+    worker.wait(timeout=30)
+    assert (tmp_path / "thesis.txt").exists()

@@ -68,7 +68,7 @@ def test_inside_slicer_a_private_python_is_got_by_uv(tmp_path, monkeypatch):
     application = tmp_path / "Slicer" / "bin"
     application.mkdir(parents=True)
     tools = tmp_path / "data" / "tools"
-    uv = f'#!/bin/sh\\necho uv "$@" >> {log}\\n'
+    uv = f'#!/bin/sh\\necho uv "$@" in $UV_PYTHON_INSTALL_DIR >> {log}\\n'
     slicer_python = application / "PythonSlicer"
     slicer_python.write_text(
         f'#!/bin/sh\necho slicer "$@" >> {log}\n'
@@ -79,8 +79,10 @@ def test_inside_slicer_a_private_python_is_got_by_uv(tmp_path, monkeypatch):
     python = interpreters.base_interpreter(tmp_path / "data", "3.12", environment.Observer())
     calls = log.read_text().splitlines()
     assert calls[0].startswith(f"slicer -m pip install --target {tools}")
-    assert calls[1].startswith("uv python install") and calls[1].endswith("3.12")
-    assert "--managed-python" in calls[2]
+    # Both calls of uv look into the same folder, and nothing is put outside of it.
+    place = f"in {tmp_path / 'data' / 'python'}"
+    assert calls[1] == f"uv python install --no-bin --no-registry 3.12 {place}"
+    assert "--managed-python" in calls[2] and calls[2].endswith(place)
     assert python == environment.interpreter(tmp_path / "data" / "base")
 
 

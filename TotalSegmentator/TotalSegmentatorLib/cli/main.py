@@ -49,7 +49,7 @@ app.command("setup")(setup.setup)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise CancelledError(message="Cancelled; nothing was written.")
+    raise CancelledError()
 
 
 def main() -> None:

@@ -45,10 +45,13 @@ def run_with_bar(
     request: Request,
     settings: Settings,
     prefix: str = "",
+    source: str = "",
 ) -> Segmentation:
     """Segment an image that was read, with a progress bar.
 
+    :param prefix: for the bar, which image of several it is.
+    :param source: path of the image, for the report.
     :raises SegmentationError: what is wrong.
     """
     with progress_bar(prefix) as bar:
-        return segment(image, request, settings, notices, bar.event).wait()
+        return segment(image, request, settings, notices, bar.event, source).wait()

@@ -101,7 +101,7 @@ def segment(
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
     image, notices = read_image(images[0])
     settings = prepare(request, yes, engine_python, keep_files)
-    segmentation = run_with_bar(image, notices, request, settings)
+    segmentation = run_with_bar(image, notices, request, settings, source=str(images[0].absolute()))
     write_file(segmentation, output)
     if report:
         write_json(segmentation.report, report)
@@ -134,3 +134,9 @@ def _check_single(images: list[Path], output: Path, report: Path | None, overwri
     check_output(output, overwrite=overwrite, source=images[0])
     if report:
         check_output(report, overwrite=overwrite, source=images[0])
+        if report.absolute() == output.absolute():
+            raise InputError(
+                "output.twice",
+                "The report and the segmentation have the same name.",
+                "Give the report another one.",
+            )

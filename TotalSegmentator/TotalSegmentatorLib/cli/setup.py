@@ -56,5 +56,9 @@ def agree(question: str, refusal: str) -> None:
 
     :raises SetupError: ``environment.declined`` if the answer is no or nobody can answer.
     """
-    if not sys.stdin.isatty() or not typer.confirm(question, err=True):
+    try:
+        agreed = sys.stdin.isatty() and typer.confirm(question, err=True)
+    except typer.Abort:  # the end of the input
+        agreed = False
+    if not agreed:
         raise SetupError("environment.declined", refusal, "Agree with --yes.")

@@ -8,6 +8,7 @@ import pkgutil
 from pathlib import Path
 
 from ..errors import InputError
+from ..jobs import Request
 from .contract import EngineSpec
 
 
@@ -15,6 +16,18 @@ def specs() -> dict[str, EngineSpec]:
     """The declarations of all engines: every folder beside this file is one."""
     folders = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.ispkg]
     return {name: importlib.import_module(f"{__name__}.{name}").SPEC for name in folders}
+
+
+def check(request: Request) -> None:
+    """What an engine itself can say about a completed request before it starts.
+
+    An engine that has something to say has a function ``check(request)`` beside its ``SPEC``.
+
+    :raises InputError: what is wrong.
+    """
+    engine = importlib.import_module(f"{__name__}.{request.engine}")
+    if hasattr(engine, "check"):
+        engine.check(request)
 
 
 def spec(name: str) -> EngineSpec:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+DEVICE_PATTERN = r"auto|cpu|mps|gpu(?::(\d+))?"
+
+
 @dataclass(frozen=True)
 class Option:
     """A setting of an engine.

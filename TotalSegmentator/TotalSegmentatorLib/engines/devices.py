@@ -6,7 +6,8 @@ import re
 
 import torch
 
-from ..errors import InputError, SetupError
+from ..errors import SetupError
+from .contract import DEVICE_PATTERN
 
 
 def choose_device(name: str) -> torch.device:
@@ -15,29 +16,22 @@ def choose_device(name: str) -> torch.device:
     A device that was named but is not there is an error: a run on the CPU instead would take many
     times longer without a word.
 
-    :raises InputError: ``input.unknown_device``.
     :raises SetupError: ``gpu.not_found``.
     """
     if name == "auto":
         return _best()
     if name == "cpu":
         return torch.device("cpu")
-    found = re.fullmatch(r"gpu(?::(\d+))?", name)
-    if found:
-        index = int(found[1] or 0)
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if index < count:
-            return torch.device("cuda", index)
-        raise _not_found(f"GPU {index}" if count else "A GPU", count)
     if name == "mps":
         if torch.backends.mps.is_available():
             return torch.device("mps")
         raise _not_found("An Apple GPU", 0)
-    raise InputError(
-        "input.unknown_device",
-        f"There is no device '{name}'.",
-        "Use auto, cpu, gpu, gpu:N or mps.",
-    )
+    found = re.fullmatch(DEVICE_PATTERN, name)
+    index = int((found and found[1]) or 0)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if index < count:
+        return torch.device("cuda", index)
+    raise _not_found(f"GPU {index}" if count else "A GPU", count)
 
 
 def _best() -> torch.device:

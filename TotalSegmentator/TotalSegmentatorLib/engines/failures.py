@@ -17,9 +17,10 @@ def classify(error: BaseException) -> SegmentationError:
         found = _known(known, details)
         if found:
             return found
+    what = "it ended itself" if isinstance(error, SystemExit) else _first_line(error)
     return EngineError(
         "engine.failed",
-        f"The engine failed: {_first_line(error)}.",
+        f"The engine failed: {what}.",
         "See the log for details.",
         details,
     )
@@ -53,13 +54,6 @@ def _known(error: BaseException, details: str) -> SegmentationError | None:
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return SetupError("disk.full", "The disk is full.", "Free some space.", details)
-    if "requires a license" in details or "invalid license" in text:
-        return SetupError(
-            "licence.missing",
-            "This task needs a TotalSegmentator licence, and none is stored.",
-            "Get one (free for non-commercial use) and store it with the licence tool.",
-            details,
-        )
     if type(error).__module__.startswith(("requests", "urllib3")):
         return SetupError(
             "weights.download_failed",

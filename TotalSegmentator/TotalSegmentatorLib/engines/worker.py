@@ -13,6 +13,7 @@ import os
 import queue
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO, TextIO
 from ..errors import SegmentationError
 from ..jobs import EngineResult, Event, Failed, Finished, JobContext, Request, Started
 from ..jobs.events import PROTOCOL, to_line
+from ..jobs.workspace import PREFIX
 from . import spec
 from .console import ConsoleTap
 from .contract import Reporter, Run
@@ -51,10 +53,18 @@ def take_command_stream() -> BinaryIO:
     return commands
 
 
-def end_with_application() -> None:
-    """Remove the run's files and end this process and its descendants, at once."""
-    shutil.rmtree(os.getcwd(), ignore_errors=True)
-    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+def end_with_application(folder: Path) -> None:
+    """Remove the run's files and end this process and its descendants, at once.
+
+    :param folder: the run's private folder; another one is left alone.
+    """
+    os.chdir(folder.parent)  # Windows keeps the folder that a process is in
+    if folder.name.startswith(PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    if sys.platform == "win32":
+        tree = ["taskkill", "/PID", str(os.getpid()), "/T", "/F"]
+        subprocess.run(tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    elif os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
@@ -64,6 +74,7 @@ class Worker:
 
     def __init__(self, protocol: TextIO) -> None:
         self._protocol = protocol
+        self._folder = Path.cwd()
         self._writing = threading.Lock()
         self._runs: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._context = JobContext(self.emit)
@@ -74,19 +85,23 @@ class Worker:
                 self._protocol.write(to_line(event) + "\n")
                 self._protocol.flush()
         except OSError:  # nobody reads any more
-            end_with_application()
+            end_with_application(self._folder)
 
     def read_commands(self, stream: BinaryIO) -> None:
         """Runs in a thread, so that a cancel is seen while an engine works."""
-        for line in stream:
-            command = json.loads(line)
-            if command.get("v") != PROTOCOL:
-                continue
-            if command["command"] == "run":
-                self._runs.put(command)
-            elif command["command"] == "cancel":
-                self._context.cancelled.set()
-        end_with_application()
+        try:
+            for line in stream:
+                self._take(json.loads(line))
+        finally:  # also after half a line: its writer was killed
+            end_with_application(self._folder)
+
+    def _take(self, command: Mapping[str, Any]) -> None:
+        if command.get("v") != PROTOCOL:
+            return
+        if command["command"] == "run":
+            self._runs.put(command)
+        elif command["command"] == "cancel":
+            self._context.cancelled.set()
 
     def serve(self) -> None:
         self.emit(Started(os.getpid()))
@@ -114,7 +129,7 @@ class Worker:
                 image=Path(command["image"]),
                 labels=Path(command["labels"]),
                 report=report,
-                folder=Path.cwd(),
+                folder=self._folder,
             )
         )
 

@@ -1,6 +1,7 @@
 """With what a run is done: the engine's interpreter and packages, weights, folders."""
 
 from .engine import EngineEnvironment, default_folder, find_engine, is_ready, make_engine
+from .licence import store_licence
 from .paths import interpreter, resources_folder, user_data_folder
 from .virtual import Observer
 from .weights import check_weights, missing_models, weights_folder
@@ -16,6 +17,7 @@ __all__ = [
     "make_engine",
     "missing_models",
     "resources_folder",
+    "store_licence",
     "user_data_folder",
     "weights_folder",
 ]

@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import SetupError
 from ..jobs import EngineCommand
 from ..jobs.processes import clean_variables
+from . import virtual
 from .interpreters import base_interpreter
 from .paths import interpreter, user_data_folder
 from .virtual import Observer, Recipe, Step, make, marker
@@ -75,13 +76,18 @@ def default_folder() -> Path:
 
 
 def make_engine(
-    folder: Path | None = None, base: Path | None = None, observer: Observer | None = None
+    folder: Path | None = None,
+    base: Path | None = None,
+    observer: Observer | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Make the engine environment unless it is there, and return the versions in it.
 
     :param folder: where; :func:`default_folder` by default.
     :param base: the interpreter to make it from; by default the running one, or a private one
         inside an application that brings its own Python (Slicer).
+    :param variables: environment variables to start from; an application with library paths of
+        its own (Slicer) passes those it was started with.
     :raises SetupError: what failed and what to do.
     :raises CancelledError: nothing was changed.
     """
@@ -89,13 +95,14 @@ def make_engine(
     observer = observer or Observer()
     if is_ready(folder):
         return marker(folder)["checked"]
-    base = base or base_interpreter(folder.parent, _requirements()["python"], observer)
-    return make(folder, recipe(), base, observer)
+    version = _requirements()["python"]
+    base = base or base_interpreter(folder.parent, version, observer, variables)
+    return make(folder, recipe(), base, observer, variables)
 
 
 def is_ready(folder: Path) -> bool:
     """Whether the engine environment in this folder is whole and up to date."""
-    return marker(folder).get("digest") == recipe().digest and interpreter(folder).exists()
+    return virtual.is_ready(folder, recipe())
 
 
 def find_engine(

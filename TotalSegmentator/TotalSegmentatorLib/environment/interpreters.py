@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import SetupError
@@ -13,7 +15,12 @@ from .virtual import Observer, observed_run
 UV = "uv>=0.8"
 
 
-def base_interpreter(folder: Path, version: str, observer: Observer) -> Path:
+def base_interpreter(
+    folder: Path,
+    version: str,
+    observer: Observer,
+    variables: Mapping[str, str] | None = None,
+) -> Path:
     """An interpreter that can make virtual environments.
 
     A standalone Python (also inside a virtual environment) makes its own. An application that
@@ -22,11 +29,12 @@ def base_interpreter(folder: Path, version: str, observer: Observer) -> Path:
 
     :param folder: where a private interpreter and uv may be put.
     :param version: wanted version of a private one, e.g. ``3.12``.
+    :param variables: environment variables for uv; those of this process by default.
     :raises SetupError: ``environment.no_interpreter``.
     """
     if not embedded():
         return Path(sys.executable)
-    return _managed_interpreter(folder, version, observer)
+    return _managed_interpreter(folder, version, observer, variables)
 
 
 def embedded() -> bool:
@@ -45,24 +53,31 @@ def application_python() -> Path:
     raise _no_interpreter("the application's own Python was not found")
 
 
-def _managed_interpreter(folder: Path, version: str, observer: Observer) -> Path:
+def _managed_interpreter(
+    folder: Path, version: str, observer: Observer, variables: Mapping[str, str] | None
+) -> Path:
+    def call(command: list[str | Path], variables: Mapping[str, str] | None) -> None:
+        code, lines = observed_run(command, observer, folder, variables)
+        if code:
+            raise _no_interpreter("\n".join(lines[-40:]))
+
+    folder.mkdir(parents=True, exist_ok=True)
     tools = folder / "tools"
     observer.on_step(0.0, "Getting a private Python")
+    # The application's Python is the only one that needs the application's own variables.
     install_uv = ["-m", "pip", "install", "--target", tools, "--upgrade", UV]
-    _call([application_python(), *install_uv], observer)
+    call([application_python(), *install_uv], None)
     uv = tools / "bin" / ("uv.exe" if sys.platform == "win32" else "uv")
-    seed = folder / "python"
-    _call([uv, "python", "install", "--install-dir", seed, version], observer)
-    _call(
-        [uv, "venv", "--clear", "--python", version, "--managed-python", folder / "base"], observer
-    )
-    return interpreter(folder / "base")
-
-
-def _call(command: list[str | Path], observer: Observer) -> None:
-    code, lines = observed_run(command, observer)
-    if code:
-        raise _no_interpreter("\n".join(lines[-40:]))
+    places = {
+        "UV_PYTHON_INSTALL_DIR": str(folder / "python"),  # also where the next command looks
+        "UV_CACHE_DIR": str(folder / "uv-cache"),
+    }
+    variables = {**(os.environ if variables is None else variables), **places}
+    # Nothing outside the folder: no link in the user's bin folder, no entry in Windows' registry.
+    call([uv, "python", "install", "--no-bin", "--no-registry", version], variables)
+    base = folder / "base"
+    call([uv, "venv", "--clear", "--python", version, "--managed-python", base], variables)
+    return interpreter(base)
 
 
 def _no_interpreter(details: str) -> SetupError:

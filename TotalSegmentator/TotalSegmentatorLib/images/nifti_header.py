@@ -49,6 +49,7 @@ _UNITS_MM = 2
 _SCANNER_CODE = 1
 _VERSION_1_BYTES, _VERSION_2_BYTES = 348, 540
 _SFORM_QFORM_TOLERANCE_MM = 1.0
+_QUATERNION_ROUNDING = 3 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,9 @@ def _sform(fields: np.ndarray) -> np.ndarray:
 def _qform(fields: np.ndarray) -> np.ndarray:
     """nifti1.h, method 2: unit quaternion (a, b, c, d), spacing, qfac for the k axis, offset."""
     b, c, d = fields["quatern"].astype(np.float64)
-    a = math.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    square = 1.0 - (b * b + c * c + d * d)
+    # Near half turns the rest is rounding of b, c and d, and its root would be a thousandth.
+    a = math.sqrt(square) if square > _QUATERNION_ROUNDING else 0.0
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ..errors import CancelledError, EngineError, SegmentationError
+from ..errors import CancelledError, SegmentationError, internal_error
 from .events import Event, Progress
 
 T = TypeVar("T")
+# Short enough for a panel to stay smooth, long enough for a job to get on between two polls.
+_SHARE_OF_A_POLL_S = 0.015
 EventHandler = Callable[[Event], None]
 
 
@@ -61,14 +63,7 @@ class Job(Generic[T]):
         except SegmentationError as error:
             self.error = error
         except Exception as error:
-            import traceback
-
-            self.error = EngineError(
-                "engine.internal",
-                f"An internal error occurred ({type(error).__name__}: {error}).",
-                "Please report it with the log.",
-                traceback.format_exc(),
-            )
+            self.error = internal_error(error)
 
     @property
     def running(self) -> bool:
@@ -82,10 +77,10 @@ class Job(Generic[T]):
     def poll(self) -> bool:
         """Deliver the events that came since the last call; False when the job has ended.
 
-        The short sleep hands the interpreter lock to the reader threads: an application whose
-        event loop is not Python (Slicer) keeps the lock outside of such calls.
+        The short wait hands the interpreter lock to the job's threads: an application whose event
+        loop is not Python (Slicer) may keep the lock outside of such calls.
         """
-        time.sleep(0.001)
+        self._thread.join(_SHARE_OF_A_POLL_S)
         alive = self._thread.is_alive()
         while True:
             try:

@@ -18,8 +18,8 @@ _LONGEST_ROOT = 103 - len("/tseg-12345678/pymp-12345678/listener-12345678")
 _LOCK = "owner.lock"
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file without waiting; it is released when its process ends."""
+def try_lock(file: IO[bytes]) -> bool:
+    """Take the lock of an open file without waiting; it is released when the file is closed."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -55,7 +55,8 @@ def sweep(root: Path | None = None) -> list[Path]:
     for folder in (root or default_root()).glob(PREFIX + "*"):
         try:
             with open(folder / _LOCK, "r+b") as file:
-                stale = _lock(file)
+                # An empty one is not locked yet, see workspace().
+                stale = bool(file.read(1)) and try_lock(file)
         except OSError:
             continue  # another user's, or just being made
         if stale:
@@ -75,12 +76,12 @@ def workspace(root: Path | None = None, keep: bool = False) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root or default_root()))  # mode 0700
     try:
         with open(folder / _LOCK, "w+b") as file:
-            file.write(b"\0")
+            try_lock(file)
+            file.write(b"\0")  # after the lock: what a sweep can read, it cannot lock
             file.flush()
-            _lock(file)
-            # A child process must not inherit the lock, or it would outlive this process.
-            os.set_inheritable(file.fileno(), False)
             yield folder
     finally:
-        if not keep:
+        if keep:
+            (folder / _LOCK).unlink(missing_ok=True)  # a sweep takes what has a lock only
+        else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ... import catalog
+from ...errors import SetupError
 from ...images import Image, write_labelmap
 from ...jobs import EngineResult
 from ..console import ConsoleTap, tqdm_fraction
@@ -33,6 +34,7 @@ _PHRASES = (
 def run(run: Run) -> EngineResult:
     """Segment ``run.image`` with the task and speed of the request."""
     with run.report.timed(START):
+        _check_licence(run)
         console = Console(run.report)
         sys.stdout = sys.stderr = ConsoleTap(console.line)  # type: ignore[assignment]
         segment = _official_function(run)
@@ -56,6 +58,24 @@ def run(run: Run) -> EngineResult:
         labels[~np.isin(labels, list(names))] = 0
         write_labelmap(Image(labels, np.asarray(image.affine, float)), run.labels, names)
     return EngineResult(run.labels, names, _provenance(run, device), run.report.timings_s)
+
+
+def _check_licence(run: Run) -> None:
+    """The package itself would print a text and end the process.
+
+    :raises SetupError: ``licence.missing``.
+    """
+    from totalsegmentator.config import has_valid_license_offline
+
+    if not catalog.task(run.request.task).licensed:
+        return
+    state, _ = has_valid_license_offline()
+    if state != "yes":
+        raise SetupError(
+            "licence.missing",
+            "This task needs a TotalSegmentator licence number, and no valid one is stored.",
+            "Get one (free for non-commercial use) and store it with setLicense().",
+        )
 
 
 def _official_function(run: Run) -> Any:

@@ -1,0 +1,49 @@
+"""Storing the TotalSegmentator licence number, which some tasks need."""
+
+from __future__ import annotations
+
+import subprocess
+
+from ..errors import SetupError
+from ..jobs.processes import clean_variables
+from .engine import EngineEnvironment
+
+_STORE = """
+import sys
+from totalsegmentator import config
+config.setup_totalseg()
+config.set_license_number(sys.stdin.readline().strip())
+"""
+_TIMEOUT_S = 60
+
+
+def store_licence(engine: EngineEnvironment, number: str) -> None:
+    """Have the official package check a licence number online and store it.
+
+    The number goes through standard input: arguments are visible to all users of a computer. What
+    the package prints is not kept, since it may repeat the number.
+
+    :raises SetupError: ``licence.invalid``, ``environment.no_interpreter``.
+    """
+    try:
+        answer = subprocess.run(
+            [engine.python, "-c", _STORE],
+            input=number.strip() + "\n",
+            env=clean_variables(engine.variables),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(
+            "licence.not_stored",
+            f"The licence number could not be checked ({type(error).__name__}).",
+            "Check the internet connection and the setup, then try again.",
+        ) from None
+    if answer.returncode:
+        raise SetupError(
+            "licence.invalid",
+            "The licence number was not accepted.",
+            "Check the number and the internet connection, then try again.",
+        )
