@@ -46,6 +46,7 @@ def test_demo_leaves_four_files_and_a_table(demo, tmp_path):
     assert labels.header["descrip"].item().decode() == DEMO_BANNER
 
 
+@pytest.mark.slow
 def test_demo_without_a_way_to_draw_keeps_the_rest_and_exits_with_3(demo, tmp_path, monkeypatch):
     real = subprocess.run
 
@@ -64,6 +65,7 @@ def test_demo_without_a_way_to_draw_keeps_the_rest_and_exits_with_3(demo, tmp_pa
     assert names == {"report.json", "segmentation.nii.gz", "segmentation.seg.nrrd"}
 
 
+@pytest.mark.slow
 def test_demo_replaces_only_its_own_results(demo, tmp_path):
     folder = tmp_path / "demo"
     folder.mkdir()

@@ -74,6 +74,7 @@ def test_segmentation_file_and_report_on_standard_output(segment, sample, tmp_pa
     assert 500 < liver["volume_ml"] < 2500
 
 
+@pytest.mark.slow
 def test_another_image_is_warned_about(segment, sample, tmp_path):
     image = nibabel.load(sample.ct)
     other = tmp_path / "other.nii.gz"
@@ -85,6 +86,7 @@ def test_another_image_is_warned_about(segment, sample, tmp_path):
     assert "[demo.other_image]" in answer.err
 
 
+@pytest.mark.slow
 def test_model_folder(call, sample, engine, tmp_path):
     output = tmp_path / "out.nii.gz"
     arguments = ["--model", DEMO, "--engine-python", engine.python, "--step-size", "1"]
@@ -143,6 +145,7 @@ def test_batch_goes_on_after_a_bad_image_and_resumes(segment, sample, tmp_path):
     assert (good / "report.json").stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_batch_does_not_take_another_patient_s_result_for_this_one(segment, sample, tmp_path):
     first, second, results = tmp_path / "first", tmp_path / "second", tmp_path / "results"
     for folder in (first, second):

@@ -170,6 +170,7 @@ def test_scene_that_changes_in_mid_run(event, panel, volume, host, runs):
     assert list(runs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_volume_removed_before_the_result_arrives(panel, volume, host, runs):
     start_and_wait_for_engine(panel, host, runs)
     slicer.mrmlScene.RemoveNode(volume)
@@ -178,6 +179,7 @@ def test_volume_removed_before_the_result_arrives(panel, volume, host, runs):
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
+@pytest.mark.slow
 def test_id_that_is_used_again_is_not_the_same_volume(panel, volume, host, runs):
     """A script's run goes on when the scene is closed; the next patient gets the same node id."""
     run = panel.logic.segment(volume, task="demo")
@@ -191,6 +193,7 @@ def test_id_that_is_used_again_is_not_the_same_volume(panel, volume, host, runs)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
+@pytest.mark.slow
 def test_cancel_in_the_last_moment_changes_nothing(panel, volume, runs):
     run = panel.logic.segment(volume, task="demo")
     run._job._thread.join()

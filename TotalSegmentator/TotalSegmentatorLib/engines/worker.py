@@ -7,6 +7,7 @@ application is gone, and so are the run's files and every process that an engine
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -58,7 +59,8 @@ def end_with_application(folder: Path) -> None:
 
     :param folder: the run's private folder; another one is left alone.
     """
-    os.chdir(folder.parent)  # Windows keeps the folder that a process is in
+    with contextlib.suppress(OSError):
+        os.chdir(folder.parent)  # Windows keeps the folder that a process is in
     if folder.name.startswith(PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
     if sys.platform == "win32":
