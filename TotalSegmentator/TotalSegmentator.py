@@ -248,8 +248,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 "PyTorch and TotalSegmentator must be installed (up to {size} GB)."
             ).format(size=round(environment.engine.recipe().needed_gb))
             if self.confirm(question):
-                whenDone = lambda _: self._apply(parameters)  # noqa: E731
-                self._follow(self.logic.startSetup(self.onEvent), whenDone)
+                setup = self.logic.startSetup(self.onEvent)
+                self._follow(setup, lambda versions: self._apply(parameters))
             return
         self.logic.useStandardSegmentNames = parameters.useStandardSegmentNames
         options = {
@@ -262,7 +262,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             run = self.logic.segment(parameters.inputVolume, **options)
         except SetupError as error:
-            if error.code != "weights.missing" or not self.confirm(error.message):
+            question = error.message + " " + _("Download them now?")
+            if error.code != "weights.missing" or not self.confirm(question):
                 raise
             run = self.logic.segment(parameters.inputVolume, mayDownload=True, **options)
         self._follow(run, lambda node: self._showResult(parameters, node))

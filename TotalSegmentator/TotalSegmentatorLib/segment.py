@@ -16,14 +16,16 @@ from typing import Any
 from . import catalog, engines, environment
 from .engines.contract import DEVICE_PATTERN
 from .environment import EngineEnvironment
-from .errors import EngineError, InputError, SetupError
+from .errors import EngineError, InputError
 from .images import Image, Notice, SegmentRecord, read_labelmap, same_grid, write_nifti
 from .jobs import EngineResult, Job, JobContext, Log, Request, Stage, Warned, workspace
 from .jobs.job import EventHandler
 from .jobs.runner import run, run_message
+from .jobs.workspace import not_writable
 from .report import DEMO_BANNER, empty_notice, input_record, make_report, measure, segment_records
 
 CUSTOM_TASK = "custom"
+MODEL_ENGINE = "nnunet"
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,15 @@ def _with_model(request: Request) -> Request:
         raise InputError(
             "input.no_model", "The task 'custom' needs a model.", "Name the model's folder."
         )
+    engine = request.engine or MODEL_ENGINE
+    if not engines.spec(engine).runs_models:
+        raise InputError(
+            "input.wrong_engine",
+            f"The engine {engine} does not run model folders.",
+            f"Leave the engine out, or use {MODEL_ENGINE}.",
+        )
     model = str(Path(request.model).absolute())
-    return dataclasses.replace(
-        request, task=CUSTOM_TASK, engine=request.engine or "nnunet", model=model
-    )
+    return dataclasses.replace(request, task=CUSTOM_TASK, engine=engine, model=model)
 
 
 def _with_task(request: Request) -> Request:
@@ -205,13 +212,8 @@ def _work(
 def _write_input(image: Image, path: Path) -> None:
     try:
         write_nifti(image, path)
-    except InputError as error:
-        raise SetupError(
-            "disk.not_writable",
-            "The temporary folder cannot be written to.",
-            "Free some space on its disk, or set TMPDIR (Windows: TEMP) to another folder.",
-            error.details,
-        ) from error
+    except InputError as error:  # it speaks of an output, and this is none
+        raise not_writable(error) from error
 
 
 def _noting(context: JobContext, warnings: list[Notice]) -> JobContext:

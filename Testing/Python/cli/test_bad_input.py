@@ -81,6 +81,7 @@ def test_unknown_structure_gets_close_matches(segment, image):
         (["--engine", "totalsegmentator"], "input.wrong_engine"),
         (["--model", DEMO, "--structures", "lver"], "input.unknown_structure"),
         (["--model", DEMO, "--fast"], "input.unknown_speed"),
+        (["--model", DEMO, "--engine", "totalsegmentator"], "input.wrong_engine"),
         (["--model", DEMO.parent], "input.bad_model"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import TotalSegmentatorLib
+from TotalSegmentatorLib.errors import SetupError
 from TotalSegmentatorLib.jobs import sweep, workspace
 from TotalSegmentatorLib.jobs.workspace import default_root
 
@@ -74,3 +75,9 @@ def test_sockets_fit_below_the_folder(length, monkeypatch):
     root = default_root()
     assert root == Path(system if length <= 57 else "/tmp")
     assert len(f"{root}/tseg-12345678/pymp-12345678/listener-12345678") < 104
+
+
+def test_missing_temporary_folder_is_one_sentence(tmp_path):
+    with pytest.raises(SetupError) as caught, workspace(tmp_path / "missing"):
+        pass
+    assert caught.value.code == "disk.not_writable"

@@ -89,6 +89,7 @@ class EngineSpec:
     :param description: one sentence.
     :param options: the settings it understands.
     :param stages: (phrase for people, share of the run's time) in order; the shares sum to 1.
+    :param runs_models: whether it runs any model folder that it is given.
     """
 
     name: str
@@ -96,6 +97,7 @@ class EngineSpec:
     description: str
     options: Sequence[Option] = ()
     stages: Sequence[tuple[str, float]] = ()
+    runs_models: bool = False
 
     def parse_options(self, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
         """All options with their values, defaults filled in.

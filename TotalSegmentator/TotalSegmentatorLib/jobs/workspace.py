@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from ..errors import SetupError
+
 PREFIX = "tseg-"
 # nnU-Net's processes talk through sockets below this folder, "/pymp-12345678/listener-12345678",
 # and the path of a socket may have 103 characters (macOS; 107 on Linux).
@@ -65,15 +67,29 @@ def sweep(root: Path | None = None) -> list[Path]:
     return removed
 
 
+def not_writable(error: Exception) -> SetupError:
+    """The error for people where no temporary file can be written."""
+    return SetupError(
+        "disk.not_writable",
+        "The temporary folder cannot be written to.",
+        "Free some space on its disk, or set TMPDIR (Windows: TEMP) to another folder.",
+        str(error),
+    )
+
+
 @contextmanager
 def workspace(root: Path | None = None, keep: bool = False) -> Iterator[Path]:
     """A new folder that only this user can read, removed at the end whatever happens.
 
     :param root: where to make it; :func:`default_root` by default.
     :param keep: leave it in place, for the search for errors.
+    :raises SetupError: ``disk.not_writable``.
     """
-    sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root or default_root()))  # mode 0700
+    try:
+        sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root or default_root()))  # mode 0700
+    except OSError as error:
+        raise not_writable(error) from error
     try:
         with open(folder / _LOCK, "w+b") as file:
             try_lock(file)

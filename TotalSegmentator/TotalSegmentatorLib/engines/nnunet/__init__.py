@@ -33,6 +33,7 @@ SPEC = EngineSpec(
         ),
     ),
     stages=((PREPARE, 0.25), (PREDICT, 0.65), (WRITE, 0.1)),
+    runs_models=True,
 )
 
 
