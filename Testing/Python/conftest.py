@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -17,6 +18,12 @@ from slicerhost.libraries import missing_libraries  # noqa: E402
 
 from TotalSegmentatorLib.environment import EngineEnvironment, find_engine, interpreter  # noqa: E402
 from TotalSegmentatorLib.environment.sample_data import SampleData, sample_ct  # noqa: E402
+
+# The same examples every time, so that a red run is red for everybody; to look for new ones:
+# pytest --hypothesis-profile=random
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_sessionstart() -> None:

@@ -195,7 +195,10 @@ def _data_file_beside(path: Path, stated: str) -> Path:
             "input.outside_data", f"{path.name} keeps its voxels in several files.", remedy
         )
     folder = path.parent.resolve()
-    data_file = (folder / stated).resolve()
+    try:
+        data_file = (folder / stated).resolve()
+    except (ValueError, OSError) as error:  # no name of a file: a NUL in it, far too long
+        raise damaged(path.name, str(error)) from error
     if not data_file.is_relative_to(folder):
         raise InputError(
             "input.outside_data",
