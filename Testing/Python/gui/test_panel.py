@@ -259,3 +259,21 @@ def test_missing_engine_is_asked_about(panel, volume, monkeypatch):
     assert "PyTorch" in questions[0]
     assert panel._run is None
     assert panel.ui.applyButton.enabled
+
+
+def test_self_tests_of_the_module(module):
+    """What `ctest` runs in Slicer."""
+    suite = module.python.TotalSegmentatorTest()
+    suite.runTest()
+
+
+def test_terminology_is_known_after_the_start(module, host):
+    logic = slicer.modules.terminologies.logic()
+    entry = slicer.vtkSlicerTerminologyEntry()
+    assert logic.DeserializeTerminologyEntry(
+        catalog.structure("kidney_left").terminology_entry(), entry
+    )
+    names = vtk.vtkStringArray()
+    logic.GetLoadedTerminologyNames(names)
+    loaded = {names.GetValue(i) for i in range(names.GetNumberOfValues())}
+    assert entry.GetTerminologyContextName() in loaded
