@@ -18,6 +18,7 @@ from ..jobs import Request
 from ..outputs import LABELMAP, REPORT, SEGMENTATION, read_report, write_folder
 from ..report import DEMO_BANNER
 from .console import print_json, print_table, say
+from .parameters import AsJson, EnginePython, Verbose, Yes
 from .run import prepare, run_with_bar
 from .setup import agree
 
@@ -28,16 +29,13 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
         "demo"
     ),
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download and install unasked.")] = False,
+    yes: Yes = False,
     cache: Annotated[
         Path | None, typer.Option(help="Where to keep the sample CT.", show_default=False)
     ] = None,
-    engine_python: Annotated[
-        Path | None,
-        typer.Option(help="Python with TotalSegmentator to run engines.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the engine's log.")] = False,
+    engine_python: EnginePython = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Segment a real CT with the small demo model and make a picture of the result."""
     say.verbose = verbose

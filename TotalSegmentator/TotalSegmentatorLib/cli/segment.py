@@ -15,6 +15,7 @@ from ..segment import complete
 from .batch import image_paths, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
+from .parameters import AsJson, EnginePython, Verbose, Yes
 from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
@@ -66,18 +67,13 @@ def segment(
         typer.Option(help="Write the report (JSON) to this file too.", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Install and download what is missing, unasked.")
-    ] = False,
-    engine_python: Annotated[
-        Path | None,
-        typer.Option(help="Python with TotalSegmentator to run engines.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    yes: Yes = False,
+    engine_python: EnginePython = None,
+    as_json: AsJson = False,
     keep_files: Annotated[
         bool, typer.Option("--keep-files", help="Keep the temporary folder (holds the image).")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the engine's log.")] = False,
+    verbose: Verbose = False,
     engine_options: dict[str, object] | None = None,
 ) -> None:
     """Segment images; each result is written whole or not at all."""

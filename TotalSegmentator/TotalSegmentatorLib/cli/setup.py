@@ -13,18 +13,19 @@ from ..environment import Observer
 from ..environment.engine import recipe
 from ..errors import SetupError
 from .console import print_json, progress_bar, say
+from .parameters import AsJson, Verbose, Yes
 
 
 def setup(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Install without asking.")] = False,
+    yes: Yes = False,
     folder: Annotated[
         Path | None, typer.Option(help="Where to make the environment.", show_default=False)
     ] = None,
     base: Annotated[
         Path | None, typer.Option(help="The Python to make it from.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the versions as JSON.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show pip's output.")] = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Install PyTorch and TotalSegmentator into an environment of their own."""
     say.verbose = verbose

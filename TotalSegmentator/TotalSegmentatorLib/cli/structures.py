@@ -9,11 +9,12 @@ import typer
 from .. import catalog
 from ..errors import InputError
 from .console import print_json, print_table
+from .parameters import AsJson
 
 
 def structures(
     query: Annotated[str, typer.Argument(help="Part of a name, e.g. kidney.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the structures whose name contains QUERY, with the tasks that find them."""
     found = catalog.find_structures(query)

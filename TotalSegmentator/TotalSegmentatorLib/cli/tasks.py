@@ -8,10 +8,11 @@ import typer
 
 from .. import catalog
 from .console import print_json, print_table
+from .parameters import AsJson
 
 
 def tasks(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Show old and internal tasks too.")
     ] = False,
