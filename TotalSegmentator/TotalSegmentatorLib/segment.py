@@ -18,7 +18,7 @@ from .engines.contract import DEVICE_PATTERN
 from .environment import EngineEnvironment
 from .errors import EngineError, InputError
 from .images import Image, Notice, SegmentRecord, read_labelmap, same_grid, write_nifti
-from .jobs import EngineResult, Job, JobContext, Log, Request, Stage, Warned, workspace
+from .jobs import EngineResult, Job, JobContext, Request, Stage, Warned, workspace
 from .jobs.job import EventHandler
 from .jobs.runner import run, run_message
 from .jobs.workspace import not_writable
@@ -183,7 +183,7 @@ def _work(
     began = time.monotonic()
     with workspace(keep=settings.keep_files) as folder:
         if settings.keep_files:
-            context.emit(Log(f"The temporary files are kept in {folder}"))
+            context.emit(Warned("files.kept", f"The temporary files are kept in {folder}."))
         context.emit(Stage("Preparing the image"))
         _write_input(image, folder / "image.nii")
         context.check()

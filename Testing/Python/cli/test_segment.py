@@ -170,6 +170,17 @@ def test_batch_never_writes_into_its_input(segment, tmp_path):
     assert {path: path.read_bytes() for path in series.iterdir()} == files
 
 
+@pytest.mark.slow
+def test_kept_files_are_named_and_stay(segment, sample, tmp_path, runs):
+    answer = segment(sample.ct, "-o", tmp_path / "out.nii.gz", "--keep-files")
+    assert answer.code == 0
+    (kept,) = runs.iterdir()
+    assert str(kept) in answer.err
+    assert {"image.nii", "labels.nii"} <= {path.name for path in kept.iterdir()}
+    assert segment(sample.ct, "-o", tmp_path / "again.nii.gz").code == 0
+    assert list(runs.iterdir()) == [kept]
+
+
 def test_report_and_result_have_two_names(segment, sample, tmp_path):
     output = tmp_path / "out.nii.gz"
     answer = segment(sample.ct, "-o", output, "--report", output)

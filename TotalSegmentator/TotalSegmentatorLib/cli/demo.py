@@ -68,7 +68,7 @@ def _check_output(output: Path) -> None:
         raise InputError(
             "output.exists",
             f"{output.name} holds a {taken[0]} that is not the demo's.",
-            "Choose another folder with --output.",
+            "Remove it, or choose another folder with --output.",
         )
 
 
