@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# Without slicer: it may lack system libraries, which `make test` names and `make demo` can miss.
 CHECK = """
-import json, platform, slicer, SimpleITK, typer, TotalSegmentatorLib
+import json, platform, SimpleITK, typer, TotalSegmentatorLib
 print(json.dumps({"python": platform.python_version()}))
 """
 
