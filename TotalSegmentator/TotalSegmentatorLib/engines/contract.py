@@ -129,7 +129,6 @@ class Reporter:
             self._spans[text] = (start, start + share)
             start += share
         self._span = (0.0, 0.0)
-        self._stage = ""
         self._fraction = 0.0
         self._began = time.monotonic()
         self.timings_s: dict[str, float] = {}

@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 import nnunetv2
-from nnunetv2.inference import predict_from_raw_data
 
 from ...errors import InputError
 
@@ -32,8 +31,3 @@ def find_trainer(name: str) -> type:
         f"The model was trained with {name}, which this nnU-Net does not know.",
         "Use a model of a stock nnU-Net v2 trainer.",
     )
-
-
-def use_quick_search() -> None:
-    """Make nnU-Net's predictor find trainers this way, in this process."""
-    predict_from_raw_data.recursive_find_trainer_class_by_name = find_trainer
