@@ -6,6 +6,7 @@ from .checks import check_output
 from .fingerprint import fingerprint
 from .geometry import check_geometry, is_sheared, same_grid
 from .image import Image, Notice
+from .layer import Layer, SegmentRecord
 from .reading import (
     IMAGE_SUFFIXES,
     file_suffix,
@@ -13,13 +14,14 @@ from .reading import (
     read_labelmap,
     read_nifti_label_names,
 )
-from .segmentation_file import SegmentRecord, write_segmentation
+from .segmentation_file import write_segmentation
 from .whole_file import whole_file
 from .writing import write_labelmap, write_nifti
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "Image",
+    "Layer",
     "Notice",
     "SegmentRecord",
     "check_geometry",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,11 +28,13 @@ class Image:
 
     :param array: voxels, shape (K, J, I): the order of Slicer and SimpleITK.
     :param ijk_to_ras: (4, 4) float64, maps voxel indices (i, j, k, 1) to mm RAS.
+    :param modality: ``CT`` or ``MR``; empty if the source does not say.
     :raises ValueError: if a shape is wrong (a programming error, not a bad input).
     """
 
     array: np.ndarray
     ijk_to_ras: np.ndarray
+    modality: str = ""
 
     def __post_init__(self) -> None:
         matrix = np.array(self.ijk_to_ras, dtype=np.float64)
@@ -72,4 +74,4 @@ class Image:
         """
         if array.shape != self.array.shape:
             raise ValueError(f"shape {array.shape} is not the grid's {self.array.shape}")
-        return Image(array, self.ijk_to_ras)
+        return replace(self, array=array)

@@ -52,7 +52,7 @@ def read_image(path: str | Path) -> tuple[Image, tuple[Notice, ...]]:
         else:
             image, notices = _read_file(path, as_input=True)
     array, value_notices = to_intensities(image.array, path.name)
-    return Image(array, image.ijk_to_ras), (*notices, *value_notices)
+    return image.with_array(array), (*notices, *value_notices)
 
 
 def read_labelmap(path: str | Path) -> Image:

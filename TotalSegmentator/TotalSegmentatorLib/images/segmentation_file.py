@@ -7,7 +7,6 @@ segments in one shared labelmap (layer 0).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -15,29 +14,12 @@ import SimpleITK as sitk
 from .geometry import itk_from_ijk_to_ras
 from .image import Image
 from .itk_files import quiet_itk
+from .layer import SegmentRecord
 from .whole_file import whole_file
 from .writing import as_labels
 
 PROVENANCE_PREFIX = "TotalSegmentator_"
 _COMPRESSION_LEVEL = 4
-
-
-@dataclass(frozen=True)
-class SegmentRecord:
-    """One segment of a segmentation file.
-
-    :param id: unique in the file; the structure's id.
-    :param name: for people.
-    :param label: its voxel value.
-    :param color: red, green, blue, 0 to 255.
-    :param terminology: Slicer's serialized terminology entry; may be empty.
-    """
-
-    id: str
-    name: str
-    label: int
-    color: tuple[int, int, int]
-    terminology: str = ""
 
 
 def write_segmentation(
