@@ -18,9 +18,18 @@ from .engines.contract import DEVICE_PATTERN
 from .environment import EngineEnvironment
 from .errors import EngineError, InputError
 from .images import Image, Notice, SegmentRecord, read_labelmap, same_grid, write_nifti
-from .jobs import EngineResult, Job, JobContext, Request, Stage, Warned, workspace
+from .jobs import (
+    EngineProcess,
+    EngineResult,
+    Job,
+    JobContext,
+    Request,
+    Stage,
+    Warned,
+    run_message,
+    workspace,
+)
 from .jobs.job import EventHandler
-from .jobs.runner import run, run_message
 from .jobs.workspace import not_writable
 from .report import DEMO_BANNER, empty_notice, input_record, make_report, measure, segment_records
 
@@ -187,12 +196,9 @@ def _work(
         context.emit(Stage("Preparing the image"))
         _write_input(image, folder / "image.nii")
         context.check()
-        result = run(
-            settings.engine.command(settings.variables),
-            run_message(request, folder / "image.nii", folder / "labels.nii"),
-            folder,
-            _noting(context, warnings),
-        )
+        command = settings.engine.command(settings.variables)
+        with EngineProcess(command, folder, _noting(context, warnings)) as engine:
+            result = engine.run(run_message(request, folder / "image.nii", folder / "labels.nii"))
         context.emit(Stage("Measuring the structures"))
         labels = _read_result(result, image)
     structures = measure(labels, image, result.label_names)

@@ -22,6 +22,12 @@ def main():
         result = {"labels": command["labels"], "label_names": {"1": "liver"}}
         tell("result", result={**result, "provenance": {"engine": "fake"}, "timings_s": {}})
         time.sleep(60)  # a resident engine goes on waiting
+    while behaviour == "serve":
+        name = command["labels"].rsplit("/", 1)[-1]
+        tell("stage", text=f"Making {name}")
+        values = {"labels": command["labels"], "label_names": {}, "provenance": {}, "timings_s": {}}
+        tell("result", result=values)
+        command = json.loads(sys.stdin.readline())
     if behaviour == "fail":
         tell("failed", error={"code": "gpu.out_of_memory", "message": "No memory.", "remedy": ""})
         time.sleep(60)

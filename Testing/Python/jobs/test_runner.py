@@ -13,6 +13,7 @@ import pytest
 from TotalSegmentatorLib.errors import CancelledError, EngineError, SetupError
 from TotalSegmentatorLib.jobs import (
     EngineCommand,
+    EngineProcess,
     Job,
     JobContext,
     Log,
@@ -20,9 +21,9 @@ from TotalSegmentatorLib.jobs import (
     Request,
     Stage,
     Started,
+    run_message,
 )
 from TotalSegmentatorLib.jobs.processes import clean_variables
-from TotalSegmentatorLib.jobs.runner import run, run_message
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 
@@ -50,7 +51,8 @@ def start(tmp_path: Path) -> Callable[[str], tuple[Job, list]]:
         message = run_message(Request(), tmp_path / "image.nii", tmp_path / "labels.nii")
 
         def work(context: JobContext) -> object:
-            return run(command, message, tmp_path, context)
+            with EngineProcess(command, tmp_path, context) as engine:
+                return engine.run(message)
 
         events: list = []
         return Job(work, events.append).start(), events
@@ -78,6 +80,19 @@ def test_result_comes_back_with_events_in_order(start, tmp_path):
     assert Stage("Working") in events
     assert events.index(Stage("Working")) < events.index(Progress(0.5, 1.0))
     assert Log("a line of a library") in events
+
+
+def test_one_process_serves_several_runs(tmp_path):
+    command = EngineCommand([sys.executable, FAKE, "serve"], clean_variables())
+    events: list = []
+    with EngineProcess(command, tmp_path, JobContext(events.append)) as engine:
+        for name in ("a.nii", "b.nii"):
+            message = run_message(Request(), tmp_path / "image.nii", tmp_path / name)
+            own: list = []
+            assert engine.run(message, JobContext(own.append)).labels == tmp_path / name
+            assert Stage(f"Making {name}") in own
+    assert events == []
+    assert sum(isinstance(event, Started) for event in own) == 0  # it was up already
 
 
 def test_failure_keeps_its_code(start):
@@ -121,6 +136,10 @@ def test_cancel_ends_the_whole_tree(start, behaviour):
 
 def test_missing_interpreter_is_one_sentence(tmp_path):
     command = EngineCommand([tmp_path / "no-python"], {})
-    with pytest.raises(SetupError) as caught:
-        run(command, {}, tmp_path, JobContext(lambda event: None))
+    context = JobContext(lambda event: None)
+    with (
+        pytest.raises(SetupError) as caught,
+        EngineProcess(command, tmp_path, context) as engine,
+    ):
+        engine.run({})
     assert caught.value.code == "environment.no_interpreter"

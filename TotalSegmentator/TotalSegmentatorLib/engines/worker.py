@@ -131,7 +131,7 @@ class Worker:
                 image=Path(command["image"]),
                 labels=Path(command["labels"]),
                 report=report,
-                folder=self._folder,
+                folder=Path(command["labels"]).parent,
             )
         )
 

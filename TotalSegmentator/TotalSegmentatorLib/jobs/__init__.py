@@ -4,11 +4,12 @@ from .events import Event, Failed, Finished, Log, Progress, Stage, Started, Warn
 from .job import Job, JobContext
 from .request import Request
 from .result import EngineResult
-from .runner import EngineCommand
+from .runner import EngineCommand, EngineProcess, run_message
 from .workspace import sweep, workspace
 
 __all__ = [
     "EngineCommand",
+    "EngineProcess",
     "EngineResult",
     "Event",
     "Failed",
@@ -21,6 +22,7 @@ __all__ = [
     "Stage",
     "Started",
     "Warned",
+    "run_message",
     "sweep",
     "workspace",
 ]

@@ -24,6 +24,12 @@ class JobContext:
         self.emit = emit
         self.cancelled = threading.Event()
 
+    def passing(self, emit: EventHandler) -> JobContext:
+        """The same job, whose events go to ``emit`` instead."""
+        context = JobContext(emit)
+        context.cancelled = self.cancelled
+        return context
+
     def check(self) -> None:
         """:raises CancelledError: if the job was cancelled."""
         if self.cancelled.is_set():

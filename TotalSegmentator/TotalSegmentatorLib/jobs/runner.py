@@ -47,32 +47,53 @@ def run_message(request: Request, image: Path, labels: Path) -> dict[str, Any]:
     }
 
 
-def run(
-    command: EngineCommand, message: Mapping[str, Any], folder: Path, context: JobContext
-) -> EngineResult:
-    """Run an engine to its end; on return nothing that it started is alive.
+class EngineProcess:
+    """One engine process, which serves run after run; a context manager.
 
-    :param message: see :func:`run_message`.
-    :param folder: working folder of the process, where it may leave files.
+    It is started by the first run, and starting is most of a short run's time. On leaving the
+    context nothing that it started is alive.
+
+    :param command: how it is started.
+    :param folder: its working folder, where it may leave files.
     :param context: receives the events, and says when to stop.
-    :raises CancelledError: if the context was cancelled.
-    :raises SegmentationError: what the engine reported, or ``engine.crashed``.
     """
-    try:
-        process = processes.start(command.arguments, _variables(command, folder), folder)
-    except OSError as error:
-        raise SetupError(
-            "environment.no_interpreter",
-            f"The engine's Python could not be started ({error.strerror}).",
-            "Run the setup again.",
-            str(error),
-        ) from error
-    conversation = _Conversation(process, context)
-    try:
-        conversation.send(message)
-        return conversation.listen()
-    finally:
-        conversation.close()
+
+    def __init__(self, command: EngineCommand, folder: Path, context: JobContext) -> None:
+        self._command = command
+        self._folder = folder
+        self._context = context
+        self._conversation: _Conversation | None = None
+
+    def __enter__(self) -> EngineProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._conversation:
+            self._conversation.close()
+
+    def run(self, message: Mapping[str, Any], context: JobContext | None = None) -> EngineResult:
+        """Run the engine once, to its end.
+
+        :param message: see :func:`run_message`.
+        :param context: receives this run's events instead of the context of the process.
+        :raises CancelledError: if the context was cancelled.
+        :raises SegmentationError: what the engine reported, or ``engine.crashed``.
+        """
+        if self._conversation is None:
+            self._conversation = _Conversation(self._start())
+        return self._conversation.ask(message, context or self._context)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        variables = _variables(self._command, self._folder)
+        try:
+            return processes.start(self._command.arguments, variables, self._folder)
+        except OSError as error:
+            raise SetupError(
+                "environment.no_interpreter",
+                f"The engine's Python could not be started ({error.strerror}).",
+                "Run the setup again.",
+                str(error),
+            ) from error
 
 
 def _variables(command: EngineCommand, folder: Path) -> dict[str, str]:
@@ -84,9 +105,9 @@ def _variables(command: EngineCommand, folder: Path) -> dict[str, str]:
 class _Conversation:
     """The pipes of one process, read by two threads into one queue."""
 
-    def __init__(self, process: subprocess.Popen[bytes], context: JobContext) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._context = context
+        self._context: JobContext
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._tail: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_KEPT)
         assert process.stdout and process.stderr
@@ -95,15 +116,22 @@ class _Conversation:
             processes.read_lines(process.stderr, lambda line: self._events.put(Log(line))),
         ]
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def ask(self, message: Mapping[str, Any], context: JobContext) -> EngineResult:
+        """Send a command and listen until its result or its failure comes."""
+        self._context = context
+        self._tail.clear()
+        self._send(message)
+        return self._listen()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write((json.dumps(message) + "\n").encode())
             self._process.stdin.flush()
         except OSError:
-            pass  # the process has ended; listen() finds out why
+            pass  # the process has ended; _listen() finds out why
 
-    def listen(self) -> EngineResult:
+    def _listen(self) -> EngineResult:
         give_up_at: float | None = None
         while give_up_at is None or time.monotonic() < give_up_at:
             try:
@@ -114,7 +142,7 @@ class _Conversation:
                 if not any(reader.is_alive() for reader in self._readers):
                     break
             if give_up_at is None and self._context.cancelled.is_set():
-                self.send({"v": PROTOCOL, "command": "cancel"})
+                self._send({"v": PROTOCOL, "command": "cancel"})
                 give_up_at = time.monotonic() + CANCEL_GRACE_S
             elif give_up_at is None and self._process.poll() is not None:
                 # Descendants of the engine may hold its pipes open after its end.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -39,7 +41,7 @@ def run(run: Run) -> EngineResult:
         sys.stdout = sys.stderr = ConsoleTap(console.line)  # type: ignore[assignment]
         segment = _official_function(run)
         device = choose_device(run.request.device)
-    with run.report.timed(PREDICT):
+    with run.report.timed(PREDICT), _only_needed_downloads(run):
         image = segment(
             run.image,
             None,
@@ -86,14 +88,23 @@ def _official_function(run: Run) -> Any:
 
     # Nothing is sent unless the user opts in; the package sends after every run.
     python_api.send_usage_stats = lambda *_, **__: None
-    models = _models(run)
-    for name in {model.trainer for model in models} - set(nnunet.custom_trainers):
+    for name in {model.trainer for model in _models(run)} - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
-    # The package would get all parts of a task, also those that the structures do not need.
-    needed = {model.dataset_id for model in models}
+    return python_api.totalsegmentator
+
+
+@contextmanager
+def _only_needed_downloads(run: Run) -> Iterator[None]:
+    """The package would get all parts of a task, also those that the structures do not need."""
+    from totalsegmentator import python_api
+
+    needed = {model.dataset_id for model in _models(run)}
     download = python_api.download_pretrained_weights
     python_api.download_pretrained_weights = lambda id: download(id) if id in needed else None
-    return python_api.totalsegmentator
+    try:
+        yield
+    finally:  # this process serves further runs, which need others
+        python_api.download_pretrained_weights = download
 
 
 def _models(run: Run) -> tuple[catalog.Model, ...]:
