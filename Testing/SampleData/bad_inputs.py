@@ -21,6 +21,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from TotalSegmentatorLib.images import (
     Image,
+    Layer,
     SegmentRecord,
     write_nifti,
     write_segmentation,
@@ -276,7 +277,7 @@ def segmentation_file(folder: Path) -> Path:
     labels, names = torso_labels(SHAPE)
     segments = [SegmentRecord(name, name, value, (255, 0, 0)) for value, name in names.items()]
     path = folder / "image.seg.nrrd"
-    write_segmentation(labels, path, segments, {})
+    write_segmentation([Layer(labels, segments)], path, {})
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .images import file_suffix, whole_file, write_labelmap, write_segmentation
+from .images import Layer, file_suffix, whole_file, write_labelmap, write_segmentation
 from .segment import Segmentation
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii")
@@ -24,7 +24,7 @@ def write_file(segmentation: Segmentation, path: Path) -> None:
     suffix = file_suffix(path)
     if suffix == ".seg.nrrd":
         provenance = {key: _text(value) for key, value in segmentation.provenance.items()}
-        write_segmentation(segmentation.labels, path, segmentation.segments, provenance)
+        write_segmentation([Layer(segmentation.labels, segmentation.segments)], path, provenance)
     elif suffix in SUFFIXES:
         write_labelmap(segmentation.labels, path, segmentation.label_names, segmentation.banner)
     else:

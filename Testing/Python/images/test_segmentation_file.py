@@ -11,7 +11,14 @@ import SimpleITK as sitk
 from SampleData.phantoms import torso_labels
 from scipy.spatial.transform import Rotation
 
-from TotalSegmentatorLib.images import Image, SegmentRecord, read_labelmap, write_segmentation
+from TotalSegmentatorLib.images import (
+    Image,
+    Layer,
+    SegmentRecord,
+    merge_layers,
+    read_labelmap,
+    write_segmentation,
+)
 
 ENTRY = (
     "Segmentation category and type - Total Segmentator~SCT^123037004^Anatomical Structure~"
@@ -35,7 +42,7 @@ def segmentation() -> tuple[Image, tuple[SegmentRecord, ...]]:
 def test_simpleitk_reads_voxels_and_keys(tmp_path: Path) -> None:
     labels, segments = segmentation()
     path = tmp_path / "s.seg.nrrd"
-    write_segmentation(labels, path, segments, PROVENANCE)
+    write_segmentation([Layer(labels, segments)], path, PROVENANCE)
     judge = sitk.ReadImage(str(path))
     assert np.array_equal(sitk.GetArrayFromImage(judge), labels.array)
     assert judge.GetMetaData("Segment1_ID") == segments[1].id
@@ -50,7 +57,7 @@ def test_simpleitk_reads_voxels_and_keys(tmp_path: Path) -> None:
 def test_slicer_reads_it(tmp_path: Path) -> None:
     slicer = pytest.importorskip("slicer")
     labels, segments = segmentation()
-    write_segmentation(labels, tmp_path / "s.seg.nrrd", segments, PROVENANCE)
+    write_segmentation([Layer(labels, segments)], tmp_path / "s.seg.nrrd", PROVENANCE)
     node = load_segmentation(slicer, tmp_path / "s.seg.nrrd")
     read = node.GetSegmentation()
     assert [read.GetNthSegmentID(n) for n in range(read.GetNumberOfSegments())] == [
@@ -63,6 +70,47 @@ def test_slicer_reads_it(tmp_path: Path) -> None:
         assert np.allclose(np.array(segment.GetColor()) * 255, record.color, atol=0.01)
         assert terminology(slicer, segment) == record.terminology
         assert np.array_equal(voxel_places(segment), places_of(labels, record.label))
+
+
+def two_layers() -> list[Layer]:
+    """The torso, and a box that lies partly in one of its structures, with the same label."""
+    labels, segments = segmentation()
+    box = np.zeros(labels.array.shape, np.uint16)
+    k, j, i = (int(n[0]) for n in np.nonzero(labels.array == segments[0].label))
+    box[k : k + 3, j : j + 3, i : i + 3] = segments[0].label
+    record = SegmentRecord("box", "Box", segments[0].label, (1, 2, 3))
+    return [
+        Layer(labels, segments, {s.label: s.id for s in segments} | {77: "absent"}),
+        Layer(labels.with_array(box), (record,)),
+    ]
+
+
+def test_slicer_reads_overlapping_layers(tmp_path: Path) -> None:
+    slicer = pytest.importorskip("slicer")
+    layers = two_layers()
+    write_segmentation(layers, tmp_path / "s.seg.nrrd", PROVENANCE)
+    read = load_segmentation(slicer, tmp_path / "s.seg.nrrd").GetSegmentation()
+    assert read.GetNumberOfLayers() == 2
+    for layer in layers:
+        for record in layer.segments:
+            places = voxel_places(read.GetSegment(record.id))
+            assert np.array_equal(places, places_of(layer.labels, record.label))
+
+
+def test_merged_layers_have_new_labels_and_the_later_one_is_seen() -> None:
+    layers = two_layers()
+    merged = merge_layers(layers)
+    assert merged.label_names[merged.segments[-1].label] == "box"
+    assert "absent" in merged.label_names.values()
+    assert sorted(merged.label_names) == list(range(1, len(merged.label_names) + 1))
+    box = layers[1].labels.array != 0
+    for segment in merged.segments:
+        n = 1 if segment.id == "box" else 0
+        old = next(s for s in layers[n].segments if s.id == segment.id)
+        expected = layers[n].labels.array == old.label
+        seen = merged.labels.array == segment.label
+        assert np.array_equal(seen, expected if n else expected & ~box)
+    assert merge_layers(layers[:1]) is layers[0]
 
 
 def load_segmentation(slicer: Any, path: Path) -> Any:

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scene_samples import records
 
 from TotalSegmentatorLib.errors import SetupError
-from TotalSegmentatorLib.images import Image, SegmentRecord, write_nifti, write_segmentation
+from TotalSegmentatorLib.images import Image, Layer, SegmentRecord, write_nifti, write_segmentation
 from TotalSegmentatorLib.scene import rendering
 
 LIBRARY = Path(__file__).resolve().parents[3] / "TotalSegmentator"
@@ -31,7 +31,7 @@ def files(tmp_path_factory) -> tuple[Path, Path]:
         for record, color in zip(records(4), COLORS, strict=True)
     ]
     write_nifti(Image(ct, grid), folder / "ct.nii.gz")
-    write_segmentation(Image(labels, grid), folder / "boxes.seg.nrrd", segments, {})
+    write_segmentation([Layer(Image(labels, grid), segments)], folder / "boxes.seg.nrrd", {})
     return folder / "ct.nii.gz", folder / "boxes.seg.nrrd"
 
 
@@ -99,7 +99,7 @@ def test_the_banner_is_drawn(files, tmp_path):
 
 def test_nothing_found_still_gives_a_picture(files, tmp_path):
     empty = Image(np.zeros((40, 40, 40), np.uint8), np.diag([-3.0, -3.0, 3.0, 1.0]))
-    write_segmentation(empty, tmp_path / "empty.seg.nrrd", [], {})
+    write_segmentation([Layer(empty, ())], tmp_path / "empty.seg.nrrd", {})
     answer = draw(files[0], tmp_path / "empty.seg.nrrd", tmp_path / "picture.png")
     assert answer.returncode == 0, answer.stderr
     assert box_of(pixels(tmp_path / "picture.png"), rendering.make_layout(False).axial).max() > 100

@@ -6,7 +6,7 @@ from .checks import check_output
 from .fingerprint import fingerprint
 from .geometry import check_geometry, is_sheared, same_grid
 from .image import Image, Notice
-from .layer import Layer, SegmentRecord
+from .layer import Layer, SegmentRecord, merge_layers
 from .reading import (
     IMAGE_SUFFIXES,
     file_suffix,
@@ -29,6 +29,7 @@ __all__ = [
     "file_suffix",
     "fingerprint",
     "is_sheared",
+    "merge_layers",
     "read_image",
     "read_labelmap",
     "read_nifti_label_names",

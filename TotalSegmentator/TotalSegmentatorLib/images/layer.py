@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from .image import Image
+from .values import label_type
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,32 @@ class Layer:
     labels: Image
     segments: tuple[SegmentRecord, ...]
     label_names: Mapping[int, str] = field(default_factory=dict)
+
+
+def merge_layers(layers: Sequence[Layer]) -> Layer:
+    """One labelmap of all layers; where they overlap, the later one is seen.
+
+    A single layer keeps its labels. Several are numbered anew from 1, in their order, because
+    tasks use the same numbers.
+
+    :param layers: at least one, on the same grid.
+    """
+    if len(layers) == 1:
+        return layers[0]
+    names = {
+        (n, label): name
+        for n, layer in enumerate(layers)
+        for label, name in {**{s.label: s.id for s in layer.segments}, **layer.label_names}.items()
+    }
+    new = {key: label for label, key in enumerate(sorted(names), 1)}
+    merged = np.zeros(layers[0].labels.array.shape, label_type(len(new)))
+    segments: list[SegmentRecord] = []
+    for n, layer in enumerate(layers):
+        table = np.zeros(int(layer.labels.array.max()) + 1, merged.dtype)
+        for segment in layer.segments:
+            table[segment.label] = new[n, segment.label]
+            segments.append(replace(segment, label=new[n, segment.label]))
+        labels = table[layer.labels.array]
+        np.copyto(merged, labels, where=labels != 0)
+    merged_names = {label: names[key] for key, label in new.items()}
+    return Layer(layers[0].labels.with_array(merged), tuple(segments), merged_names)
