@@ -209,6 +209,15 @@ def test_the_same_labelmap_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
 
 
+def test_a_comment_comes_after_the_names(tmp_path: Path) -> None:
+    labels, names = torso_labels()
+    write_labelmap(labels, tmp_path / "labels.nii.gz", names, comment='{"task": "tötal"}')
+    extensions = nibabel.load(tmp_path / "labels.nii.gz").header.extensions
+    assert [extension.get_code() for extension in extensions] == [0, 6]
+    assert extensions[1].get_content().decode().rstrip("\0 ") == '{"task": "tötal"}'
+    assert read_nifti_label_names(tmp_path / "labels.nii.gz") == names
+
+
 def test_an_image_has_no_label_names(tmp_path: Path) -> None:
     write_nifti(torso_ct(), tmp_path / "ct.nii.gz")
     assert read_nifti_label_names(tmp_path / "ct.nii.gz") == {}

@@ -30,7 +30,8 @@ _CHUNK_BYTES = 1 << 24
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_LEVEL = 4  # a fifth of level 6's time for 4 % more bytes of CT
 _HEADER_BYTES_VERSION_1 = 348
-_EXTENSION_CODE = 0  # what the official package writes; its readers take the first extension
+_NAMES_CODE = 0  # what the official package writes; its readers take the first extension
+_COMMENT_CODE = 6  # NIFTI_ECODE_COMMENT: plain text
 _MAX_EXTENSION_BYTES = 1 << 22
 
 
@@ -66,7 +67,11 @@ def read_voxels(path: Path, header: NiftiHeader) -> tuple[Image, tuple[Notice, .
 
 
 def write(
-    image: Image, path: Path, names: Mapping[int, str] | None = None, description: str = ""
+    image: Image,
+    path: Path,
+    names: Mapping[int, str] | None = None,
+    description: str = "",
+    comment: str = "",
 ) -> None:
     """Write a NIfTI file of the array's own type, compressed if the name ends with .gz.
 
@@ -74,10 +79,13 @@ def write(
 
     :param names: label names, written as a header extension that the official package reads.
     :param description: a few words for the header.
+    :param comment: any text, written as a further header extension.
     :raises InputError, SetupError: see :func:`~.whole_file.whole_file`.
     """
     array = np.ascontiguousarray(image.array, dtype=image.array.dtype.newbyteorder("<"))
-    extension = _extension(names) if names else b""
+    # The names first: the official package reads the first extension only.
+    extension = _extension(_NAMES_CODE, _label_table(names)) if names else b""
+    extension += _extension(_COMMENT_CODE, comment.encode()) if comment else b""
     flag = b"\x01\0\0\0" if extension else b"\0\0\0\0"
     offset = _HEADER_BYTES_VERSION_1 + len(flag) + len(extension)
     header = build_header(array.shape, image.array.dtype, image.ijk_to_ras, offset, description)
@@ -166,17 +174,21 @@ def _read_up_to(stream: BinaryIO, count: int) -> bytes:
     return data
 
 
-def _extension(names: Mapping[int, str]) -> bytes:
-    """A CaretExtension label table: esize, ecode, XML padded to a multiple of 16 bytes."""
+def _extension(code: int, content: bytes) -> bytes:
+    """A header extension: esize, ecode, content padded to a multiple of 16 bytes."""
+    size = -(-(len(content) + 8) // 16) * 16
+    return struct.pack("<2i", size, code) + content.ljust(size - 8, b" ")
+
+
+def _label_table(names: Mapping[int, str]) -> bytes:
+    """The XML of a CaretExtension with label names."""
     root = ElementTree.Element("CaretExtension")
     volume = ElementTree.SubElement(root, "VolumeInformation", Index="0")
     table = ElementTree.SubElement(volume, "LabelTable")
     for value, name in names.items():
         ElementTree.SubElement(table, "Label", Key=str(int(value))).text = name
     ElementTree.SubElement(volume, "VolumeType").text = "Label"
-    content = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
-    size = -(-(len(content) + 8) // 16) * 16
-    return struct.pack("<2i", size, _EXTENSION_CODE) + content.ljust(size - 8, b" ")
+    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
 def _extensions(block: bytes, byte_order: str) -> Iterator[bytes]:

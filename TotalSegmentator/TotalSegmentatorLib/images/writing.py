@@ -24,16 +24,21 @@ def write_nifti(image: Image, path: str | Path) -> None:
 
 
 def write_labelmap(
-    image: Image, path: str | Path, names: Mapping[int, str], description: str = ""
+    image: Image,
+    path: str | Path,
+    names: Mapping[int, str],
+    description: str = "",
+    comment: str = "",
 ) -> None:
     """Write a labelmap as uint8 (uint16 above 255) with the names in the header.
 
     :param names: label value to name, where the official package's readers look for them.
     :param description: a few words for the header, e.g. a warning.
+    :param comment: any text, e.g. how the labels were made; a header extension.
     :raises ValueError: if voxels are not whole numbers of 0 to 65535.
     :raises SetupError, InputError: as :func:`write_nifti`.
     """
-    nifti.write(image.with_array(as_labels(image.array)), Path(path), names, description)
+    nifti.write(image.with_array(as_labels(image.array)), Path(path), names, description, comment)
 
 
 def as_labels(array: np.ndarray) -> np.ndarray:
