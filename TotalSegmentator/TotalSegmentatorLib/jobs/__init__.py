@@ -1,6 +1,7 @@
 """Runs: what is asked, what is told while they go on, what comes back, and how they are stopped."""
 
 from .events import Event, Failed, Finished, Log, Progress, Stage, Started, Warned
+from .feed import Feed
 from .job import Job, JobContext
 from .request import Request
 from .result import EngineResult
@@ -13,6 +14,7 @@ __all__ = [
     "EngineResult",
     "Event",
     "Failed",
+    "Feed",
     "Finished",
     "Job",
     "JobContext",

@@ -44,13 +44,18 @@ class Job(Generic[T]):
 
     :param work: does the work, reports to its context and returns the result.
     :param on_event: receives every event.
+    :param on_poll: called at every poll, for what the job needs from the thread that polls.
     """
 
     def __init__(
-        self, work: Callable[[JobContext], T], on_event: EventHandler | None = None
+        self,
+        work: Callable[[JobContext], T],
+        on_event: EventHandler | None = None,
+        on_poll: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
         self._on_event = on_event
+        self._on_poll = on_poll
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._context = JobContext(self._events.put)
         self._result: T | None = None
@@ -86,6 +91,8 @@ class Job(Generic[T]):
         The short wait hands the interpreter lock to the job's threads: an application whose event
         loop is not Python (Slicer) may keep the lock outside of such calls.
         """
+        if self._on_poll:
+            self._on_poll()
         self._thread.join(_SHARE_OF_A_POLL_S)
         alive = self._thread.is_alive()
         while True:
