@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Make the catalogue's tables from the registry of the installed TotalSegmentator package.
+"""Bring the catalogue's tables up to the registry of the installed TotalSegmentator package.
 
 Runs in the engine environment; needs neither torch nor weights:
 
     python Tools/build_catalog.py            # writes catalog/data/{tasks.json,structures.csv}
     python Tools/build_catalog.py --check    # exits with 1 if the committed tables differ
 
-What the package does not know comes from ``Tools/catalog_inputs/``: titles and groups of the tasks
-(``tasks.csv``), and names and corrected codes of structures (``structures.csv``, with reasons).
+``tasks.json`` is made from the registry, with titles and groups from ``catalog_inputs/tasks.csv``.
+``structures.csv`` is kept by hand: every class of every task needs a row there. Only two things are
+written into it: the column ``tasks``, from the registry and from the label tables of the other
+engines in ``catalog_inputs/``, and a colour where a row has none.
 """
 
 from __future__ import annotations
@@ -16,37 +18,19 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import totalsegmentator
-from generated_files import REPOSITORY, parse_check, write_or_compare
+from generated_files import REPOSITORY, check_parser, write_or_compare
+from structure_colors import Color, color_of_rule, distinct_color
 from totalsegmentator import map_tasks_config, map_to_binary, registry
-
-from TotalSegmentatorLib.catalog.structures import unlisted_structure
-from TotalSegmentatorLib.catalog.terminology import Code
 
 INPUTS = Path(__file__).parent / "catalog_inputs"
 DATA = REPOSITORY / "TotalSegmentator" / "TotalSegmentatorLib" / "catalog" / "data"
 DEMO = Path("Models") / "Demo"
-SNOMED_TABLE = (
-    Path(totalsegmentator.__path__[0]) / "resources" / "totalsegmentator_snomed_mapping.csv"
-)
-CODES = ("category", "type", "type_modifier", "region", "region_modifier")
-COLUMNS = (
-    "id",
-    "name",
-    *(f"{code}_{part}" for code in CODES for part in ("scheme", "value", "meaning")),
-    *("red", "green", "blue", "source"),
-)
-UPSTREAM_CODES = {
-    "category": "SegmentedPropertyCategoryCodeSequence",
-    "type": "SegmentedPropertyTypeCodeSequence",
-    "type_modifier": "SegmentedPropertyTypeModifierCodeSequence",
-    "region": "AnatomicRegionSequence",
-    "region_modifier": "AnatomicRegionModifierSequence",
-}
+TABLE = DATA / "structures.csv"
+NV_SETS = ("nv_ct_body", "nv_mri_body", "nv_mri_brain")
 SPEEDS = {"default": "normal", "fast": "fast", "fastest": "fastest"}
 PLANS = "nnUNetPlans"  # default of the package's API
 # The package crops with this margin, whatever the task says, unless another task's model crops.
@@ -64,17 +48,13 @@ PARTS = {
         map_to_binary.map_taskid_to_partname_headneck_muscles,
     ),
 }
-# Two colours nearer than this (Euclidean, 0 to 255 per channel) look alike side by side.
-MINIMUM_COLOR_DISTANCE = 12.0
-
-Color = tuple[int, int, int]
 
 
 def main() -> int:
-    check = parse_check(__doc__.splitlines()[0])
+    check = check_parser(__doc__.splitlines()[0]).parse_args().check
     files = {
         DATA / "tasks.json": _json_text(build_tasks()),
-        DATA / "structures.csv": _csv_text(build_structures()),
+        TABLE: _csv_text(build_structures()),
     }
     return write_or_compare(files, check)
 
@@ -208,83 +188,60 @@ def _demo_task() -> dict[str, Any]:
 
 
 def build_structures() -> list[dict[str, str]]:
-    """The rows of ``structures.csv``, one per class, those of ``total`` first."""
-    upstream = {row["Structure"]: row for row in _read_table(SNOMED_TABLE)}
-    corrections = {row["id"]: row for row in _read_table(INPUTS / "structures.csv")}
-    rows, colors = [], []
-    for id in _class_names():
-        row = _row(id, upstream.get(id))
-        correction = corrections.get(id, {})
-        row |= {key: value for key, value in correction.items() if value and key in row}
-        if correction.get("type_value"):
-            row["source"] = "correction"
-        colors.append(_distinct(_color(row), colors))
-        row |= zip(("red", "green", "blue"), map(str, colors[-1]), strict=True)
-        rows.append(row)
+    """The rows of ``structures.csv`` with the tasks as they are now, and without gaps of colour.
+
+    :raises SystemExit: if a class of a task has no row, or a row cannot be understood.
+    """
+    rows = _read_table(TABLE)
+    where = _tasks_by_class()
+    found = {name: row["id"] for row in rows for name in _names(row)}
+    missing = where.keys() - found.keys()
+    if missing:
+        raise SystemExit(f"structures.csv lacks a row for: {', '.join(sorted(missing))}")
+    tasks: dict[str, list[str]] = {row["id"]: [] for row in rows}
+    for name, ids in where.items():
+        tasks[found[name]] += ids
+    for row in rows:
+        row["tasks"] = " ".join(dict.fromkeys(tasks[row["id"]]))
+    _fill_colors(rows)
     return rows
 
 
-def _class_names() -> list[str]:
-    """All classes of all label maps, in label order; the coded and coloured ones come first."""
-    maps = [map_to_binary.class_map["total"], *map_to_binary.class_map.values()]
-    return list(dict.fromkeys(names[value] for names in maps for value in sorted(names)))
+def _names(row: Mapping[str, str]) -> Iterator[str]:
+    """Id and aliases of a row: what tasks of any engine call it."""
+    yield row["id"]
+    yield from (pair.partition("=")[2] for pair in row["aliases"].split("|") if pair)
 
 
-def _row(id: str, upstream: Mapping[str, str] | None) -> dict[str, str]:
-    generic = unlisted_structure(id)
-    row = dict.fromkeys(COLUMNS, "")
-    row |= {"id": id, "name": generic.name, "source": "generic"}
-    row |= zip(("red", "green", "blue"), map(str, generic.color), strict=True)
-    for name, code in zip(CODES, generic.codes, strict=True):
-        row |= _code_columns(name, code)
-    if upstream:
-        row |= _upstream_columns(upstream) | {"source": "totalsegmentator"}
-    return row
+def _tasks_by_class() -> dict[str, list[str]]:
+    """Which tasks give a class, for all engines."""
+    maps = {id: _labels(names).values() for id, names in map_to_binary.class_map.items()}
+    maps["demo"] = _demo_task()["labels"].values()
+    maps["wholebody_ct"] = [row["name"] for row in _read_table(INPUTS / "wholebody_ct_labels.csv")]
+    rows = _read_table(INPUTS / "nv_segment_labels.csv")
+    for id in NV_SETS:
+        maps[id] = [row["name"] for row in rows if row[id]]
+    maps["nv_segment"] = [row["name"] for row in rows]
+    where: dict[str, list[str]] = {}
+    for id, names in maps.items():
+        for name in names:
+            where.setdefault(name, []).append(id)
+    return where
 
 
-def _code_columns(name: str, code: Code | None) -> dict[str, str]:
-    return (
-        {f"{name}_{part}": getattr(code, part) for part in ("scheme", "value", "meaning")}
-        if code
-        else {}
-    )
-
-
-def _upstream_columns(upstream: Mapping[str, str]) -> dict[str, str]:
-    columns = {}
-    for name, sequence in UPSTREAM_CODES.items():
-        columns[f"{name}_scheme"] = upstream[f"{sequence}.CodingSchemeDesignator"]
-        columns[f"{name}_value"] = upstream[f"{sequence}.CodeValue"]
-        columns[f"{name}_meaning"] = upstream[f"{sequence}.CodeMeaning"].strip()
-    channels = upstream["DicomRGBColor"].split(",")
-    return columns | dict(zip(("red", "green", "blue"), channels, strict=True))
+def _fill_colors(rows: list[dict[str, str]]) -> None:
+    """Give every row without a colour one that differs from all that appear beside it."""
+    colors = {row["id"]: _color(row) for row in rows if row["red"]}
+    for row in rows:
+        if not row["red"]:
+            beside = [r for r in rows if set(r["tasks"].split()) & set(row["tasks"].split())]
+            others = [colors[r["id"]] for r in beside if r["id"] in colors]
+            colors[row["id"]] = distinct_color(color_of_rule(row), others)
+            row |= zip(("red", "green", "blue"), map(str, colors[row["id"]]), strict=True)
 
 
 def _color(row: Mapping[str, str]) -> Color:
     return int(row["red"]), int(row["green"]), int(row["blue"])
-
-
-def _distinct(color: Color, others: Iterable[Color]) -> Color:
-    """The colour itself, or the nearest that can be told from all the others."""
-    near = [other for other in others if _distance(color, other) < 10 * MINIMUM_COLOR_DISTANCE]
-    for candidate in _candidates(color):
-        if all(_distance(candidate, other) >= MINIMUM_COLOR_DISTANCE for other in near):
-            return candidate
-    raise SystemExit(f"no distinct colour near {color}")
-
-
-def _candidates(color: Color) -> Iterator[Color]:
-    """Colours around one, nearest first, on a grid; always in the same order."""
-    shifts = range(-40, 41, 4)
-    cube = [(r, g, b) for r in shifts for g in shifts for b in shifts]
-    for shift in sorted(cube, key=lambda s: (s[0] ** 2 + s[1] ** 2 + s[2] ** 2, s)):
-        red, green, blue = (c + s for c, s in zip(color, shift, strict=True))
-        if min(red, green, blue) >= 0 and max(red, green, blue) <= 255:
-            yield red, green, blue
-
-
-def _distance(one: Color, other: Color) -> float:
-    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
@@ -296,9 +253,9 @@ def _json_text(content: Any) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _csv_text(rows: Iterable[Mapping[str, str]]) -> str:
+def _csv_text(rows: Sequence[Mapping[str, str]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

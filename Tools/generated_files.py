@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "TotalSegmentator"))
 
 
-def parse_check(description: str) -> bool:
+def check_parser(description: str) -> argparse.ArgumentParser:
     """The command line that all generating scripts share: ``--check`` and ``--help``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
@@ -21,7 +21,7 @@ def parse_check(description: str) -> bool:
         action="store_true",
         help="write nothing; show how the files differ, and exit with 1 if they do",
     )
-    return bool(parser.parse_args().check)
+    return parser
 
 
 def write_or_compare(files: Mapping[Path, str], check: bool) -> int:

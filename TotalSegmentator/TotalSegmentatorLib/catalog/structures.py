@@ -6,9 +6,11 @@ import colorsys
 import csv
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from . import terminology
 from .terminology import Code
@@ -16,6 +18,29 @@ from .terminology import Code
 _TABLE = Path(__file__).parent / "data" / "structures.csv"
 _FDI = re.compile(r"_fdi(\d+)$")
 _SIDES = {"left": terminology.LEFT, "right": terminology.RIGHT}
+#: The anatomical groups, every structure is in one of them: id and title for people.
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "skeleton": "Bones, cartilages and joints",
+        "spine": "Spine: vertebrae, discs, sacrum",
+        "teeth": "Teeth and their canals",
+        "muscles": "Muscles",
+        "vessels": "Arteries and veins",
+        "heart": "Heart",
+        "lungs": "Lungs and airways",
+        "digestive": "Digestive organs, with liver, pancreas and spleen",
+        "urinary": "Kidneys and bladder",
+        "reproductive": "Reproductive organs and breasts",
+        "glands": "Glands",
+        "brain": "Brain",
+        "nerves": "Spinal cord and nerves",
+        "eyes_ears": "Eyes and ears",
+        "cavities": "Cavities and soft parts of head and trunk",
+        "body": "Body regions, skin, fat",
+        "lesions": "Lesions, cysts, effusions",
+        "implants": "Implants and prostheses",
+    }
+)
 #: Words of class names that are not the English word for one structure.
 _WORDS = {
     "clavicula": "clavicle",
@@ -36,6 +61,11 @@ class Structure:
     :param region: anatomic region, for what is found in a place (a cyst in a kidney).
     :param region_modifier: side of the region.
     :param color: red, green, blue, 0 to 255.
+    :param group: one of :data:`GROUPS`; empty for a class that the catalogue does not know.
+    :param laterality: ``left``, ``right``, or empty.
+    :param tasks: ids of all tasks that give it, hidden ones too.
+    :param aliases: what an engine calls it where that is not the id: names by engine, the one to
+        use first.
     """
 
     id: str
@@ -46,6 +76,10 @@ class Structure:
     region: Code | None
     region_modifier: Code | None
     color: tuple[int, int, int]
+    group: str = ""
+    laterality: str = ""
+    tasks: tuple[str, ...] = ()
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def codes(self) -> tuple[Code | None, ...]:
@@ -65,16 +99,16 @@ def structures() -> tuple[Structure, ...]:
 
 
 def structure(id: str) -> Structure:
-    """The structure of a class name.
+    """The structure of a class name, or of another engine's name for it.
 
     A class that the catalogue does not know, e.g. of a user's own model, gets a name made from its
     class name, the code of any anatomical structure, and a colour that is the same every time.
     """
-    return _table().get(id) or unlisted_structure(id)
+    return _table().get(id) or _by_alias().get(id) or unlisted_structure(id)
 
 
 def find_structures(query: str) -> tuple[Structure, ...]:
-    """The structures whose name or class name contains every word of the query, best first.
+    """The structures whose name, class name or alias contains every word of the query, best first.
 
     :param query: words or parts of words in any order and case, e.g. ``kid left``.
     """
@@ -85,7 +119,8 @@ def find_structures(query: str) -> tuple[Structure, ...]:
 
 
 def _haystack(structure: Structure) -> str:
-    return f"{structure.name} {structure.id}".casefold().replace("_", " ")
+    names = (structure.name, structure.id, *_alias_names(structure))
+    return " ".join(names).casefold().replace("_", " ")
 
 
 def unlisted_structure(id: str) -> Structure:
@@ -99,6 +134,7 @@ def unlisted_structure(id: str) -> Structure:
         region=None,
         region_modifier=None,
         color=_color_of_name(id),
+        laterality=side(id),
     )
 
 
@@ -134,6 +170,17 @@ def _table() -> dict[str, Structure]:
         return {row["id"]: _from_row(row) for row in csv.DictReader(file)}
 
 
+@cache
+def _by_alias() -> dict[str, Structure]:
+    """By the names of all engines; no name stands for two structures."""
+    return {name: item for item in structures() for name in _alias_names(item)}
+
+
+def _alias_names(structure: Structure) -> Iterator[str]:
+    for names in structure.aliases.values():
+        yield from names
+
+
 def _from_row(row: dict[str, str]) -> Structure:
     def code(prefix: str) -> Code | None:
         values = [row[f"{prefix}_{part}"] for part in ("scheme", "value", "meaning")]
@@ -148,4 +195,17 @@ def _from_row(row: dict[str, str]) -> Structure:
         region=code("region"),
         region_modifier=code("region_modifier"),
         color=(int(row["red"]), int(row["green"]), int(row["blue"])),
+        group=row["group"],
+        laterality=row["laterality"],
+        tasks=tuple(row["tasks"].split()),
+        aliases=_aliases(row["aliases"]),
     )
+
+
+def _aliases(text: str) -> dict[str, tuple[str, ...]]:
+    """The names in ``nv_segment=right kidney|monai_bundle=...`` by engine."""
+    aliases: dict[str, tuple[str, ...]] = {}
+    for pair in text.split("|") if text else ():
+        engine, _, name = pair.partition("=")
+        aliases[engine] = (*aliases.get(engine, ()), name)
+    return aliases

@@ -1,4 +1,4 @@
-"""``structures``: which task finds an organ."""
+"""``structures``: what can be found, and which task finds it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from .. import catalog
 from ..errors import InputError
 from .console import print_json, print_table
 from .parameters import AsJson
+
+_CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 
 
 def structures(
@@ -24,31 +26,26 @@ def structures(
             f"No structure's name contains '{query}'.",
             "Use a shorter or an English name.",
         )
-    where = _tasks_by_structure()
     if as_json:
-        print_json([_values(structure, where.get(structure.id, [])) for structure in found])
+        print_json([_values(structure) for structure in found])
         return
-    rows = [(s.id, s.name, s.type.value, " ".join(where.get(s.id, []))) for s in found]
-    print_table("", ("Structure", "Name", "Code", "Tasks"), rows)
+    offered = {task.id for task in catalog.tasks() if not task.hidden}
+    rows = [
+        (s.id, s.name, s.group, s.type.value, " ".join(t for t in s.tasks if t in offered))
+        for s in found
+    ]
+    print_table("", ("Structure", "Name", "Group", "Code", "Tasks"), rows)
 
 
-def _tasks_by_structure() -> dict[str, list[str]]:
-    where: dict[str, list[str]] = {}
-    for task in catalog.tasks():
-        if not task.hidden:
-            for name in task.labels.values():
-                where.setdefault(name, []).append(task.id)
-    return where
-
-
-def _values(structure: catalog.Structure, tasks: list[str]) -> dict[str, object]:
-    codes = ("category", "type", "type_modifier", "region", "region_modifier")
+def _values(structure: catalog.Structure) -> dict[str, object]:
     return {
         "id": structure.id,
         "name": structure.name,
-        **{name: _code(getattr(structure, name)) for name in codes},
+        **{name: _code(getattr(structure, name)) for name in _CODES},
         "color": list(structure.color),
-        "tasks": tasks,
+        "group": structure.group,
+        "laterality": structure.laterality,
+        "tasks": list(structure.tasks),
     }
 
 
