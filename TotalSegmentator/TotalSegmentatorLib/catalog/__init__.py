@@ -1,11 +1,13 @@
 """What exists: tasks, their models and structures, codes, names and colours.
 
-The tables under ``data/`` are written by ``Tools/build_catalog.py``; this room only reads them, and
-needs nothing but the standard library.
+The data lie under ``data/``. ``tasks.json`` is written by ``Tools/build_catalog.py``; the others
+are kept by hand. This room only reads them, and needs nothing but the standard library.
 """
 
 from __future__ import annotations
 
+from .groups import Group, Wanted, expand, groups, structures_in, understand
+from .planning import Plan, Step, plan
 from .structures import Structure, find_structures, structure, structures
 from .tasks import SPEEDS, Crop, Model, Task, check_structures, task, tasks
 from .terminology import ANATOMIC_CONTEXT, TERMINOLOGY_CONTEXT, Code
@@ -16,13 +18,22 @@ __all__ = [
     "TERMINOLOGY_CONTEXT",
     "Code",
     "Crop",
+    "Group",
     "Model",
+    "Plan",
+    "Step",
     "Structure",
     "Task",
+    "Wanted",
     "check_structures",
+    "expand",
     "find_structures",
+    "groups",
+    "plan",
     "structure",
     "structures",
+    "structures_in",
     "task",
     "tasks",
+    "understand",
 ]

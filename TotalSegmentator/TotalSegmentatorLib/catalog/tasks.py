@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .names import did_you_mean
 from .structures import structure
 
 _DATA = Path(__file__).parent / "data" / "tasks.json"
@@ -142,7 +142,9 @@ class Task:
         for id, other_speed in self.prerequisites:
             models.extend(task(id).required_models(other_speed))
         for model in self.speeds[speed]:
-            if not (wanted and model.labels) or not wanted.isdisjoint(model.labels.values()):
+            # Tasks without a crop for subsets are run as a whole.
+            is_part = wanted and model.labels and self.subset_crop
+            if not is_part or not wanted.isdisjoint(model.labels.values()):
                 models.append(model)
         return tuple(dict.fromkeys(models))
 
@@ -163,7 +165,7 @@ def task(id: str) -> Task:
         raise InputError(
             "input.unknown_task",
             f"There is no task '{id}'.",
-            _did_you_mean(id, names) or "See the list of tasks.",
+            did_you_mean(id, names) or "See the list of tasks.",
         )
     return found
 
@@ -181,33 +183,9 @@ def check_structures(task: Task, names: Iterable[str]) -> frozenset[str]:
         raise InputError(
             "input.unknown_structure",
             f"The task '{task.id}' has no structure '{name}'.",
-            _did_you_mean(name, readable) or f"See the list of structures of '{task.id}'.",
+            did_you_mean(name, readable) or f"See the list of structures of '{task.id}'.",
         )
     return wanted
-
-
-def _did_you_mean(name: str, ids: Mapping[str, str]) -> str:
-    """A remedy that names up to three ids; empty if nothing is near.
-
-    :param ids: what people may have meant to write, and the id that stands for it.
-    """
-    folded = {_fold(key): id for key, id in ids.items()}
-    keys = get_close_matches(_fold(name), folded, n=6) or _sharing_a_word(_fold(name), folded)
-    close = list(dict.fromkeys(folded[key] for key in keys))[:3]
-    return f"Did you mean {' or '.join(close)}?" if close else ""
-
-
-def _sharing_a_word(name: str, keys: Iterable[str]) -> list[str]:
-    """The keys in which some word is near to a word of the name, in the keys' order."""
-    words = name.split()
-    return [
-        key for key in keys if any(get_close_matches(w, key.split(), cutoff=0.75) for w in words)
-    ]
-
-
-def _fold(name: str) -> str:
-    # Sorted words, so that "left kidney" is near to "kidney_left".
-    return " ".join(sorted(name.casefold().replace("_", " ").replace("-", " ").split()))
 
 
 @cache

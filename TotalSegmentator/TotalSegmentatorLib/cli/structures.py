@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import catalog
+from ..catalog.groups import MODALITIES, groups
 from ..errors import InputError
 from .console import print_json, print_table
 from .parameters import AsJson
@@ -17,8 +18,14 @@ _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 def structures(
     query: Annotated[str, typer.Argument(help="Part of a name, e.g. kidney.")] = "",
     as_json: AsJson = False,
+    named_groups: Annotated[
+        bool, typer.Option("--groups", help="List the groups that --structures understands.")
+    ] = False,
 ) -> None:
     """List the structures whose name contains QUERY, with the tasks that find them."""
+    if named_groups:
+        _list_groups(as_json)
+        return
     found = catalog.find_structures(query)
     if not found:
         raise InputError(
@@ -35,6 +42,16 @@ def structures(
         for s in found
     ]
     print_table("", ("Structure", "Name", "Group", "Code", "Tasks"), rows)
+
+
+def _list_groups(as_json: bool) -> None:
+    """The groups, with what they stand for in CT and in MR."""
+    rows = [(group, {kind: group.structures(kind) for kind in MODALITIES}) for group in groups()]
+    if as_json:
+        print_json([{"id": g.id, "title": g.title, "structures": found} for g, found in rows])
+        return
+    table = [(g.id, g.title, *(str(len(found[kind])) for kind in MODALITIES)) for g, found in rows]
+    print_table("", ("Group", "Name", *(f"In {kind}" for kind in MODALITIES)), table)
 
 
 def _values(structure: catalog.Structure) -> dict[str, object]:
