@@ -158,8 +158,9 @@ def too_long(folder: Path) -> Path:
     return _written(folder / "i.nii", nifti_bytes(image=torso_ct((100, 4, 4), (1.0, 1.0, 40.0))))
 
 
-def sheared_nifti(folder: Path) -> Path:
-    return _nifti(_srow(3, 0, 0, 0, 0, 3, 1, 0, 0, 0, 4, 0))(folder)
+def sheared_nifti(shear_mm: float) -> Maker:
+    """Slices 4 mm apart, each shifted along j; without qform, which cannot say that."""
+    return _nifti(_srow(3, 0, 0, 0, 0, 3, shear_mm, 0, 0, 0, 4, 0), ("h", 252, (0,)))
 
 
 def half_of_a_pair(folder: Path) -> Path:
@@ -490,7 +491,7 @@ BAD_INPUTS: dict[str, tuple[Maker, str]] = {
         _nifti(_srow(3, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0)),
         "input.bad_geometry",
     ),
-    "NIfTI sheared": (sheared_nifti, "input.sheared"),
+    "NIfTI sheared by 60 degrees": (sheared_nifti(7), "input.bad_geometry"),
     "NIfTI voxels begin at NaN": (_nifti(("f", 108, (float("nan"),))), "input.damaged"),
     "NIfTI voxels begin after the end": (_nifti(("f", 108, (1e6,))), "input.truncated"),
     "NIfTI half of a pair": (half_of_a_pair, "input.not_an_image"),
@@ -509,7 +510,10 @@ BAD_INPUTS: dict[str, tuple[Maker, str]] = {
         _nrrd(space_directions="(3,0,0) (0,3,0) (0,3,0)"),
         "input.bad_geometry",
     ),
-    "NRRD sheared": (_nrrd(space_directions="(3,0,0) (0,3,0) (0,1,4)"), "input.sheared"),
+    "NRRD sheared by 60 degrees": (
+        _nrrd(space_directions="(3,0,0) (0,3,0) (0,7,4)"),
+        "input.bad_geometry",
+    ),
     "NRRD vectors": (
         _nrrd(
             dimension="4",
@@ -548,7 +552,6 @@ BAD_INPUTS: dict[str, tuple[Maker, str]] = {
     "MHA origin NaN": (_meta(Offset="nan 0 0"), "input.bad_geometry"),
     "MHA spacing 0": (_meta(ElementSpacing="0 3 4"), "input.bad_geometry"),
     "MHA singular": (_meta(TransformMatrix="1 0 0 0 1 0 0 1 0"), "input.bad_geometry"),
-    "MHA sheared": (_meta(TransformMatrix="1 0 0 0 1 0 0 0.3 1"), "input.sheared"),
     "MHA three channels": (
         _meta(ElementNumberOfChannels="3", DimSize="10 8 2"),
         "input.not_scalar",
@@ -577,7 +580,6 @@ BAD_INPUTS: dict[str, tuple[Maker, str]] = {
     "DICOM other rows": (_dicom(_crop_last), "input.series_geometry"),
     "DICOM multi-frame": (multiframe_dicom, "input.multiframe"),
     "DICOM colour": (_dicom(_colour), "input.not_scalar"),
-    "DICOM gantry tilt": (_dicom(_tilt), "input.sheared"),
 }
 """Name to (maker, code of the InputError that reading must raise)."""
 
@@ -591,5 +593,12 @@ NOTICED_INPUTS: dict[str, tuple[Maker, str]] = {
     "NIfTI without orientation": (_nifti(("2h", 252, (0, 0))), "input.no_orientation"),
     "NRRD without orientation": (_nrrd(space="scanner-xyz"), "input.no_orientation"),
     "DICOM with localizer": (_dicom(_localizer), "input.localizer"),
+    "DICOM gantry tilt": (_dicom(_tilt), "input.straightened"),
+    "NIfTI sheared": (sheared_nifti(1), "input.straightened"),
+    "NRRD sheared": (
+        _nrrd(space_directions="(3,0,0) (0,3,0) (0,1,4)"),
+        "input.straightened",
+    ),
+    "MHA sheared": (_meta(TransformMatrix="1 0 0 0 1 0 0 0.3 1"), "input.straightened"),
 }
 """Name to (maker, code of the notice that reading must give)."""

@@ -7,11 +7,16 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
-from SampleData.grids import images, matrices
+from SampleData.grids import images, matrices, sheared_matrices, tilted
 
 from TotalSegmentatorLib.errors import InputError
 from TotalSegmentatorLib.images import Image, check_geometry, is_sheared, same_grid
-from TotalSegmentatorLib.images.geometry import ijk_to_ras_from_itk, itk_from_ijk_to_ras
+from TotalSegmentatorLib.images.geometry import (
+    ijk_to_ras_from_itk,
+    itk_from_ijk_to_ras,
+    straight_grid,
+    tilt_degrees,
+)
 
 
 @given(matrices())
@@ -45,16 +50,63 @@ def test_rotated_grids_are_not_sheared(matrix: np.ndarray) -> None:
     assert not is_sheared(matrix.astype(np.float32))
 
 
-@given(matrices(), st.floats(0.5, 30))
-def test_a_tilt_of_half_a_degree_is_seen(matrix: np.ndarray, degrees: float) -> None:
-    tilted = matrix.copy()
-    length = np.linalg.norm(matrix[:3, 2])
-    tilted[:3, 2] += (
-        np.tan(np.radians(degrees)) * length * matrix[:3, 1] / np.linalg.norm(matrix[:3, 1])
-    )
-    assert is_sheared(tilted)
-    with pytest.raises(InputError, match="perpendicular"):
-        check_geometry(tilted, (10, 10, 10))
+@given(matrices(), st.floats(0.5, 45), st.permutations(range(3)))
+def test_a_tilt_of_half_a_degree_is_seen(
+    matrix: np.ndarray, degrees: float, axes: list[int]
+) -> None:
+    leant = tilted(matrix, degrees, *axes[:2])
+    assert is_sheared(leant)
+    assert tilt_degrees(leant) == pytest.approx(degrees)
+    assert tilt_degrees(matrix) < 1e-3
+
+
+@given(matrices(), st.tuples(*[st.integers(3, 60)] * 3))
+def test_a_straight_grid_stays_as_it_is(matrix: np.ndarray, shape: tuple[int, int, int]) -> None:
+    straight, size = straight_grid(matrix, shape)
+    assert size == shape
+    assert np.allclose(straight, matrix, atol=1e-9)
+
+
+@given(sheared_matrices(), st.tuples(*[st.integers(3, 60)] * 3))
+def test_a_straight_grid_covers_the_sheared_one(
+    matrix: np.ndarray, shape: tuple[int, int, int]
+) -> None:
+    straight, size = straight_grid(matrix, shape)
+    axes, old = straight[:3, :3], matrix[:3, :3]
+    spacing, old_spacing = np.linalg.norm(axes, axis=0), np.linalg.norm(old, axis=0)
+    assert np.allclose(axes.T @ axes, np.diag(spacing**2), atol=1e-9)
+    assert np.linalg.det(axes) == pytest.approx(np.linalg.det(old))  # volume and handedness
+    assert (spacing <= old_spacing + 1e-9).all()  # no detail is lost
+    finest, coarsest = np.argmin(old_spacing), np.argmax(old_spacing)
+    assert np.allclose(axes[:, finest], old[:, finest])
+    cosines = (axes * old).sum(axis=0) / spacing / old_spacing
+    assert (cosines > np.cos(np.radians(46))).all()  # no axis is turned round or swapped
+    # Every voxel has its place in the straight grid, and slices fall on slices.
+    indices = np.indices(shape[::-1]).reshape(3, -1)
+    found = np.linalg.inv(straight) @ matrix @ np.vstack([indices, np.ones(indices.shape[1])])
+    assert found[:3].min() > -0.01
+    assert (found[:3].max(axis=1) < np.array(size[::-1]) - 0.99).all()
+    assert np.allclose(found[coarsest], indices[coarsest], atol=1e-6)
+    assert np.allclose(found[:3, 0], found[:3, 0].round(), atol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [15.0, 22.5, 0.5])
+def test_a_tilted_gantry_is_noticed(degrees: float) -> None:
+    matrix = tilted(np.diag([-0.5, -0.5, 5.0, 1.0]), degrees)
+    (notice,) = check_geometry(matrix, (30, 512, 512), "ct.nii")
+    assert notice.code == "input.straightened"
+    assert f"ct.nii is tilted by {degrees:g} degrees" in notice.message
+
+
+@pytest.mark.parametrize(
+    ("degrees", "shape"),
+    [(46.0, (30, 512, 512)), (80.0, (30, 512, 512)), (30.0, (1200, 128, 128))],
+)
+def test_an_absurd_shear_is_refused(degrees: float, shape: tuple[int, int, int]) -> None:
+    matrix = tilted(np.diag([1.0, 1.0, 2.0, 1.0]), degrees)
+    with pytest.raises(InputError, match=f"{degrees:g} degrees") as caught:
+        check_geometry(matrix, shape, "ct.nii")
+    assert caught.value.code == "input.bad_geometry"
 
 
 @given(images())

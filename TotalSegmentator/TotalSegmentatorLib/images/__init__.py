@@ -15,6 +15,7 @@ from .reading import (
     read_nifti_label_names,
 )
 from .segmentation_file import write_segmentation
+from .straightening import labels_on_grid, straighten
 from .whole_file import whole_file
 from .writing import write_labelmap, write_nifti
 
@@ -29,11 +30,13 @@ __all__ = [
     "file_suffix",
     "fingerprint",
     "is_sheared",
+    "labels_on_grid",
     "merge_layers",
     "read_image",
     "read_labelmap",
     "read_nifti_label_names",
     "same_grid",
+    "straighten",
     "whole_file",
     "write_labelmap",
     "write_nifti",

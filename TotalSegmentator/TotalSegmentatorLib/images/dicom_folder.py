@@ -23,6 +23,7 @@ from .image import Image, Notice
 from .itk_files import quiet_itk
 
 _VOLUME_MODALITIES = ("CT", "MR", "PT")
+_TASK_MODALITIES = ("CT", "MR")
 _MAX_FILES = 20_000
 _HEAD_BYTES = 1 << 16
 _GAP_TOLERANCE = 0.01  # of the distance between slices
@@ -69,7 +70,8 @@ def read_dicom_folder(folder: Path) -> tuple[Image, tuple[Notice, ...]]:
     if localizers:
         text = f"{len(localizers)} localizer images of {folder.name} were left out."
         notices = (*notices, Notice("input.localizer", text))
-    return Image(_voxels(slices), matrix), notices
+    modality = slices[0].modality if slices[0].modality in _TASK_MODALITIES else ""
+    return Image(_voxels(slices), matrix, modality), notices
 
 
 def _files(folder: Path) -> Iterator[Path]:

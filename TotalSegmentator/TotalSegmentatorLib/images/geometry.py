@@ -30,7 +30,12 @@ It moves a voxel at the far end of a 500 mm axis by 0.5 mm, less than a voxel. R
 stays far below it (float32 1e-6, DICOM decimal strings 1e-5); the smallest gantry tilt, 0.5
 degrees, is nine times above it.
 """
+MAX_TILT_DEGREES = 45.0
+"""Gantries tilt by 30 degrees at most; what lies above comes from no scanner."""
+MAX_STRAIGHT_GROWTH = 4.0
+"""How many times more voxels a straight grid may need than the sheared one that it covers."""
 _MIN_DETERMINANT = 1e-6
+_PART_OF_A_VOXEL = 1e-3
 
 
 def ijk_to_ras_from_itk(
@@ -70,6 +75,46 @@ def is_sheared(ijk_to_ras: np.ndarray, max_cosine: float = MAX_COSINE) -> bool:
     axes = axes / np.linalg.norm(axes, axis=0)
     cosines = axes.T @ axes - np.eye(3)
     return bool(np.abs(cosines).max() > max_cosine)
+
+
+def tilt_degrees(ijk_to_ras: np.ndarray) -> float:
+    """The largest angle between an axis and the normal to the other two; 0 on a straight grid.
+
+    :param ijk_to_ras: (4, 4), finite and regular.
+    """
+    axes = ijk_to_ras[:3, :3]
+    # A row of the inverse is normal to the other two axes, and its product with its own is 1.
+    normals = np.linalg.inv(axes)
+    cosines = 1.0 / (np.linalg.norm(axes, axis=0) * np.linalg.norm(normals, axis=1))
+    return float(np.degrees(np.arccos(cosines.clip(max=1.0).min())))
+
+
+def straight_grid(
+    ijk_to_ras: np.ndarray, shape: Sequence[int]
+) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """The grid with perpendicular axes that covers all voxels of a sheared one.
+
+    The axis with the finest spacing keeps its direction, the second is turned within the plane of
+    both, and the coarsest one stands on that plane (Gram-Schmidt). For a tilted gantry these are
+    the slices as they are: they stay where they were and are only shifted in their own plane, so
+    nothing is mixed between slices. A voxel has the same volume as before.
+
+    :param ijk_to_ras: (4, 4), mm RAS, regular.
+    :param shape: (K, J, I).
+    :return: ijk_to_ras and shape (K, J, I) of the straight grid; axes point as they did, and voxel
+        0 of the sheared grid is the place of a voxel of the straight one.
+    """
+    axes = ijk_to_ras[:3, :3]
+    order = np.argsort(np.linalg.norm(axes, axis=0), kind="stable")
+    directions, parts = np.linalg.qr(axes[:, order])
+    straight = np.eye(4)
+    straight[:3, order] = directions * np.diag(parts)
+    steps = np.linalg.inv(straight[:3, :3]) @ axes * (np.array(shape[::-1]) - 1)
+    first = np.floor(np.minimum(steps, 0).sum(axis=1) + _PART_OF_A_VOXEL)
+    last = np.ceil(np.maximum(steps, 0).sum(axis=1) - _PART_OF_A_VOXEL)
+    straight[:3, 3] = ijk_to_ras[:3, 3] + straight[:3, :3] @ first
+    ni, nj, nk = (int(n) for n in last - first + 1)
+    return straight, (nk, nj, ni)
 
 
 def largest_distance_mm(a: np.ndarray, b: np.ndarray, shape: Sequence[int]) -> float:
@@ -121,23 +166,17 @@ def check_geometry(
     :param ijk_to_ras: (4, 4), mm RAS.
     :param shape: (K, J, I).
     :param name: the file's or node's name for the messages.
-    :return: a notice if voxels are longer than 5 mm.
+    :return: notices: ``input.coarse`` if voxels are longer than 5 mm, ``input.straightened`` if
+        axes are not perpendicular (see :func:`~.straightening.straighten`).
     :raises InputError: ``input.bad_geometry`` (not a number, singular, spacing outside of 0.01 to
-        50 mm, longer than 3 m), ``input.too_small``, ``input.sheared``.
+        50 mm, longer than 3 m, tilted by more than 45 degrees), ``input.too_small``.
     """
     check_matrix(ijk_to_ras, name)
     size = tuple(reversed([int(n) for n in shape]))
     spacing = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
     _check_spacing(spacing, size, name)
     _check_size(size, name)
-    if is_sheared(ijk_to_ras):
-        raise InputError(
-            "input.sheared",
-            f"{name} has axes that are not perpendicular, as a tilted gantry leaves them.",
-            "Resample it to a straight grid first: in Slicer, 'Acquisition geometry "
-            "regularization' when loading DICOM, then 'Harden transform'.",
-        )
-    return _coarse_notice(spacing, name)
+    return (*_coarse_notice(ijk_to_ras, name), *_tilt_notice(ijk_to_ras, size, name))
 
 
 def _check_spacing(spacing: np.ndarray, size: tuple[int, ...], name: str) -> None:
@@ -166,13 +205,43 @@ def _check_size(size: tuple[int, ...], name: str) -> None:
         )
 
 
-def _coarse_notice(spacing: np.ndarray, name: str) -> tuple[Notice, ...]:
-    largest = float(spacing.max())
+def _coarse_notice(ijk_to_ras: np.ndarray, name: str) -> tuple[Notice, ...]:
+    # Tilted slices are nearer to each other than their voxels are along the tilted axis.
+    largest = float((1.0 / np.linalg.norm(np.linalg.inv(ijk_to_ras[:3, :3]), axis=1)).max())
     if largest <= COARSE_SPACING_MM:
         return ()
     return (
         Notice(
             "input.coarse",
             f"{name} has slices {largest:.4g} mm apart; small structures may be missed.",
+        ),
+    )
+
+
+def _tilt_notice(ijk_to_ras: np.ndarray, size: tuple[int, ...], name: str) -> tuple[Notice, ...]:
+    if not is_sheared(ijk_to_ras):
+        return ()
+    degrees = tilt_degrees(ijk_to_ras)
+    remedy = "Resample it to a grid with perpendicular axes, or correct its header."
+    if degrees > MAX_TILT_DEGREES:
+        raise InputError(
+            "input.bad_geometry",
+            f"{name} has axes that are {degrees:.3g} degrees off perpendicular, "
+            "which no gantry tilt explains.",
+            remedy,
+        )
+    _, straight = straight_grid(ijk_to_ras, size[::-1])
+    growth = float(np.prod(straight, dtype=np.float64) / np.prod(size, dtype=np.float64))
+    if growth > MAX_STRAIGHT_GROWTH:
+        raise InputError(
+            "input.bad_geometry",
+            f"{name} is tilted by {degrees:.3g} degrees; a straight grid around it has "
+            f"{growth:.1f} times as many voxels.",
+            remedy,
+        )
+    return (
+        Notice(
+            "input.straightened",
+            f"{name} is tilted by {degrees:.3g} degrees; it is resampled for the segmentation.",
         ),
     )

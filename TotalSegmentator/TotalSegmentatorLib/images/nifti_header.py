@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from .failures import damaged
-from .geometry import check_matrix, largest_distance_mm
+from .geometry import check_matrix, is_sheared, largest_distance_mm
 from .image import Notice
 
 HEADER_BYTES = 540
@@ -121,6 +121,9 @@ def build_header(
 ) -> bytes:
     """A version 1 header (348 bytes, little-endian) with sform and qform, code 1 (scanner).
 
+    A qform cannot tell of a sheared grid. There its code is 0, so that readers which know no shear,
+    such as ITK's, refuse the file instead of putting its voxels at a wrong place.
+
     :param shape: (K, J, I).
     :param dtype: one of NIfTI's scalar types.
     :param ijk_to_ras: (4, 4), mm RAS. The qform holds the nearest rotation to it.
@@ -142,7 +145,8 @@ def build_header(
     fields["scl_slope"] = 1
     fields["xyzt_units"] = _UNITS_MM
     fields["descrip"] = description.encode("ascii", "replace")[:79]
-    fields["qform_code"] = fields["sform_code"] = _SCANNER_CODE
+    fields["sform_code"] = _SCANNER_CODE
+    fields["qform_code"] = 0 if is_sheared(ijk_to_ras) else _SCANNER_CODE
     fields["quatern"] = quaternion
     fields["qoffset"] = ijk_to_ras[:3, 3]
     fields["srow"] = ijk_to_ras[:3]

@@ -41,7 +41,7 @@ def read_image(path: str | Path) -> tuple[Image, tuple[Notice, ...]]:
     :return: the image as int16 or float32, all voxels finite; what people should know about it.
     :raises InputError: ``input.not_found``, ``input.empty_file``, ``input.not_an_image``,
         ``input.truncated``, ``input.damaged``, ``input.not_3d``, ``input.not_scalar``,
-        ``input.bad_geometry``, ``input.sheared``, ``input.too_small``, ``input.no_image``,
+        ``input.bad_geometry``, ``input.too_small``, ``input.no_image``,
         ``input.several_series``, ``input.series_geometry`` and others, each with its remedy.
     :raises SetupError: ``memory.image_too_large``.
     """

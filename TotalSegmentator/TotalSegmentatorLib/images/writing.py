@@ -15,7 +15,8 @@ from .values import label_type
 def write_nifti(image: Image, path: str | Path) -> None:
     """Write an image in its own voxel type; compressed if the name ends with .gz.
 
-    The sform is the image's matrix; the qform is the same, or the nearest rotation to it.
+    The sform is the image's matrix. So is the qform, which is left out if the grid is sheared:
+    nibabel and the official package then read the true place, ITK and Slicer refuse the file.
 
     :raises SetupError: ``disk.full``.
     :raises InputError: ``output.not_writable``.

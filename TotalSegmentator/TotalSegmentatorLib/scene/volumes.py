@@ -10,6 +10,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..errors import InputError
 from ..images import Image, Notice, check_geometry
 from ..images.values import to_intensities
+from .modality import volume_modality
 
 # Not the node's own name, which is often the patient's: messages go to the log too.
 _NAME = "The volume"
@@ -20,14 +21,16 @@ def read_volume(
 ) -> tuple[Image, tuple[Notice, ...]]:
     """A volume node as :func:`~TotalSegmentatorLib.images.read_image` reads a file.
 
-    :return: the image as int16 or float32, all voxels finite; what people should know about it.
+    :return: the image as int16 or float32, all voxels finite, with the modality that the scene
+        knows; what people should know about it.
         The array may be a view, as with :func:`volume_to_image`.
     :raises InputError: as :func:`volume_to_image`; ``input.value_range``, ``input.no_values``.
     """
     image = volume_to_image(volume_node)
     notices = check_geometry(image.ijk_to_ras, image.array.shape, _NAME)
     array, value_notices = to_intensities(image.array, _NAME)
-    return Image(array, image.ijk_to_ras), (*notices, *value_notices)
+    image = Image(array, image.ijk_to_ras, volume_modality(volume_node))
+    return image, (*notices, *value_notices)
 
 
 def volume_to_image(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Image:
@@ -44,7 +47,7 @@ def volume_to_image(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Image:
     :return: array (K, J, I), and ijk_to_ras in mm in the node's own coordinates.
     :raises InputError: ``input.no_voxels``, ``input.not_3d``, ``input.not_scalar``,
         ``input.nonlinear_transform``, and those of
-        :func:`~TotalSegmentatorLib.images.geometry.check_geometry` (``input.sheared``, ...).
+        :func:`~TotalSegmentatorLib.images.geometry.check_geometry` (``input.bad_geometry``, ...).
     """
     data = _check_voxels(volume_node)
     _check_transform(volume_node)
