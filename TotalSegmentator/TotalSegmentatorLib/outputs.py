@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .images import Layer, file_suffix, whole_file, write_labelmap, write_segmentation
+from .images import file_suffix, whole_file, write_labelmap, write_segmentation
+from .report import SCHEMA, provenance_texts, write_csv
 from .segment import Segmentation
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii")
 SEGMENTATION, LABELMAP = "segmentation.seg.nrrd", "segmentation.nii.gz"
-REPORT = "report.json"
+REPORT, TABLE = "report.json", "structures.csv"
 
 
 def write_file(segmentation: Segmentation, path: Path) -> None:
@@ -23,10 +24,11 @@ def write_file(segmentation: Segmentation, path: Path) -> None:
     """
     suffix = file_suffix(path)
     if suffix == ".seg.nrrd":
-        provenance = {key: _text(value) for key, value in segmentation.provenance.items()}
-        write_segmentation([Layer(segmentation.labels, segmentation.segments)], path, provenance)
+        write_segmentation(segmentation.layers, path, provenance_texts(segmentation.report))
     elif suffix in SUFFIXES:
-        write_labelmap(segmentation.labels, path, segmentation.label_names, segmentation.banner)
+        layer = segmentation.merged()
+        comment = json.dumps(provenance_texts(segmentation.report), ensure_ascii=False)
+        write_labelmap(layer.labels, path, layer.label_names, segmentation.banner, comment)
     else:
         raise InputError(
             "output.unknown_format",
@@ -41,8 +43,16 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False), "utf-8")
 
 
+def write_report(report: Mapping[str, Any], path: Path) -> None:
+    """Write a report: all of it as JSON, or the table of structures if the name ends with .csv."""
+    if file_suffix(path) == ".csv":
+        write_csv(report["structures"], path)
+    else:
+        write_json(report, path)
+
+
 def write_folder(segmentation: Segmentation, folder: Path) -> None:
-    """Write ``segmentation.seg.nrrd``, ``segmentation.nii.gz`` and ``report.json`` to a folder.
+    """Write a segmentation, a labelmap, a table and a report to a folder.
 
     The report comes last, so a folder with a report is whole. Other files in it are left alone.
 
@@ -51,16 +61,37 @@ def write_folder(segmentation: Segmentation, folder: Path) -> None:
     (folder / REPORT).unlink(missing_ok=True)
     write_file(segmentation, folder / SEGMENTATION)
     write_file(segmentation, folder / LABELMAP)
-    write_json(segmentation.report, folder / REPORT)
+    write_report(segmentation.report, folder / TABLE)
+    write_report(segmentation.report, folder / REPORT)
 
 
 def read_report(folder: Path) -> dict[str, Any]:
     """The report in a folder; empty if there is none that can be read."""
     try:
-        return dict(json.loads((folder / REPORT).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        return load_report(folder / REPORT)
+    except InputError:
         return {}
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def load_report(path: Path) -> dict[str, Any]:
+    """The content of a report.
+
+    :raises InputError: ``input.no_report`` if the file is none, or one of another version.
+    """
+    try:
+        report = json.loads(path.read_text("utf-8"))
+        known = report["schema"] == SCHEMA and {"input", "request", "structures"} <= set(report)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _no_report(path, str(error)) from error
+    if not known:
+        raise _no_report(path)
+    return dict(report)
+
+
+def _no_report(path: Path, details: str = "") -> InputError:
+    return InputError(
+        "input.no_report",
+        f"{path.name} is not a report that this version can read.",
+        "Give the report.json of an earlier result.",
+        details,
+    )

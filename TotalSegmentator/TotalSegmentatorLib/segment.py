@@ -5,52 +5,44 @@ Every face calls :func:`segment`: Apply, the console, the command line.
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from . import catalog, engines, environment
-from .engines.contract import DEVICE_PATTERN
-from .environment import EngineEnvironment
-from .errors import EngineError, InputError
-from .images import Image, Notice, SegmentRecord, read_labelmap, same_grid, write_nifti
-from .jobs import (
-    EngineProcess,
-    EngineResult,
-    Job,
-    JobContext,
-    Request,
-    Stage,
-    Warned,
-    run_message,
-    workspace,
-)
+from .images import Image, Layer, Notice, SegmentRecord, merge_layers
+from .jobs import EngineResult, Event, Feed, Job, JobContext, Log, Request, Stage, Warned
 from .jobs.job import EventHandler
-from .jobs.workspace import not_writable
-from .report import DEMO_BANNER, empty_notice, input_record, make_report, measure, segment_records
-
-CUSTOM_TASK = "custom"
-MODEL_ENGINE = "nnunet"
+from .report import (
+    DEMO_BANNER,
+    StructureReport,
+    check_image,
+    check_result,
+    input_record,
+    make_report,
+    measure,
+    segment_records,
+)
+from .runs import Runs, check, complete
+from .session import Session, Settings, part_of
 
 
 @dataclass(frozen=True)
 class Segmentation:
     """A finished segmentation.
 
-    :param labels: labelmap on the grid of the image that was segmented, official values.
-    :param label_names: official value -> class name of every structure looked for.
-    :param segments: those that were found, with names, colours and terminology.
+    :param layers: one per task that was run, general tasks first, on the grid of the image that
+        was segmented.
     :param report: the content of ``report.json``.
     """
 
-    labels: Image
-    label_names: Mapping[int, str]
-    segments: tuple[SegmentRecord, ...]
+    layers: tuple[Layer, ...]
     report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def segments(self) -> tuple[SegmentRecord, ...]:
+        """The structures that were found, with names, colours and terminology."""
+        return tuple(segment for layer in self.layers for segment in layer.segments)
 
     @property
     def banner(self) -> str:
@@ -62,95 +54,23 @@ class Segmentation:
         """Engine, versions, model, device, and whether it is a demo."""
         return self.report["provenance"]
 
+    def merged(self) -> Layer:
+        """One labelmap of everything; where tasks overlap, the later layer is seen."""
+        return merge_layers(self.layers)
+
 
 @dataclass(frozen=True)
-class Settings:
-    """Where and how a run is done on this computer; not part of what is asked.
+class Frame:
+    """An image to segment, and what is known of it.
 
-    :param engine: the engine environment.
-    :param may_download: whether weights may be downloaded.
-    :param weights: weights folder, or None for the official package's own choice.
-    :param keep_files: leave the run's temporary folder in place.
+    :param image: what to segment.
+    :param notices: what was noticed when it was read; repeated in the report.
+    :param source: path of the image, for ``report.json`` only.
     """
 
-    engine: EngineEnvironment
-    may_download: bool = False
-    weights: Path | None = None
-    keep_files: bool = False
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The environment variables that tell the engine of these settings."""
-        return {"TOTALSEG_WEIGHTS_PATH": str(self.weights)} if self.weights else {}
-
-
-def complete(request: Request) -> Request:
-    """The request with its engine filled in, after all that can be checked without the image.
-
-    :raises InputError: ``input.unknown_*`` (task, speed, structure, engine, option),
-        ``input.bad_option`` or ``input.no_model``.
-    """
-    if not re.fullmatch(DEVICE_PATTERN, request.device):
-        raise InputError(
-            "input.unknown_device",
-            f"There is no device '{request.device}'.",
-            "Use auto, cpu, gpu, gpu:N or mps.",
-        )
-    if request.model or request.task == CUSTOM_TASK:
-        request = _with_model(request)
-    else:
-        request = _with_task(request)
-    options = engines.spec(request.engine).parse_options(request.options)
-    request = dataclasses.replace(request, options=options)
-    engines.check(request)
-    return request
-
-
-def _with_model(request: Request) -> Request:
-    if not request.model:
-        raise InputError(
-            "input.no_model", "The task 'custom' needs a model.", "Name the model's folder."
-        )
-    engine = request.engine or MODEL_ENGINE
-    if not engines.spec(engine).runs_models:
-        raise InputError(
-            "input.wrong_engine",
-            f"The engine {engine} does not run model folders.",
-            f"Leave the engine out, or use {MODEL_ENGINE}.",
-        )
-    model = str(Path(request.model).absolute())
-    return dataclasses.replace(request, task=CUSTOM_TASK, engine=engine, model=model)
-
-
-def _with_task(request: Request) -> Request:
-    task = catalog.task(request.task)
-    task.check_speed(request.speed)
-    catalog.check_structures(task, request.structures)
-    if request.engine and engines.spec(request.engine).name != task.engine:
-        raise InputError(
-            "input.wrong_engine",
-            f"The engine {request.engine} does not run the task '{task.id}'.",
-            f"Leave the engine out, or use {task.engine}.",
-        )
-    return dataclasses.replace(request, engine=task.engine)
-
-
-def check(request: Request, settings: Settings) -> Request:
-    """Everything that can be known before minutes are spent; returns the completed request.
-
-    :raises InputError: see :func:`complete`.
-    :raises SetupError: ``weights.missing``.
-    """
-    request = complete(request)
-    if request.engine == "totalsegmentator":
-        models = catalog.task(request.task).required_models(
-            request.speed,
-            request.structures,
-            robust_crop=bool(request.options.get("robust_crop")),
-        )
-        folder = settings.weights or environment.weights_folder(settings.engine.variables)
-        environment.check_weights(models, folder, settings.may_download)
-    return request
+    image: Image
+    notices: Sequence[Notice] = ()
+    source: str = ""
 
 
 def segment(
@@ -165,83 +85,90 @@ def segment(
 
     :param image: what to segment.
     :param request: what is asked, not yet completed.
-    :param notices: what was noticed when the image was read; repeated in the report.
+    :param notices: see :class:`Frame`.
     :param on_event: receives the events, on the thread that polls or waits.
-    :param source: path of the image, for ``report.json`` only.
-    :raises InputError, SetupError: see :func:`check`.
+    :param source: see :class:`Frame`.
+    :raises InputError, SetupError: see :func:`~.runs.complete`, :func:`~.runs.check`.
     """
-    request = check(request, settings)
+    runs = check(complete(request, image.modality), settings)
 
     def work(context: JobContext) -> Segmentation:
-        return _work(image, source, request, settings, notices, context)
+        with Session(settings, context) as session:
+            return _segment_one(session, Frame(image, notices, source), runs, context)
 
     return Job(work, on_event).start()
 
 
-def _work(
-    image: Image,
-    source: str,
+def segment_frames(
+    frames: Iterable[Frame],
+    count: int,
     request: Request,
     settings: Settings,
-    notices: Sequence[Notice],
-    context: JobContext,
-) -> Segmentation:
-    warnings = list(notices)
-    for notice in notices:
-        context.emit(Warned(notice.code, notice.message))
+    modality: str = "",
+    on_event: EventHandler | None = None,
+) -> Job[tuple[Segmentation, ...]]:
+    """Segment the frames of a sequence, all of them by one engine process.
+
+    :param frames: asked for one at a time, on the thread that polls or waits.
+    :param count: how many frames will come.
+    :param modality: that of the frames, if known.
+    :raises InputError, SetupError: see :func:`~.runs.complete`, :func:`~.runs.check`.
+    """
+    runs = check(complete(request, modality), settings)
+    feed = Feed(frames)
+
+    def work(context: JobContext) -> tuple[Segmentation, ...]:
+        results = []
+        with Session(settings, context) as session:
+            for number, frame in enumerate(feed.take(context)):
+                one = part_of(context, number, count, f"Frame {number + 1} of {count}")
+                results.append(_segment_one(session, frame, runs, one))
+        return tuple(results)
+
+    return Job(work, on_event, feed.give).start()
+
+
+def _segment_one(session: Session, frame: Frame, runs: Runs, context: JobContext) -> Segmentation:
     began = time.monotonic()
-    with workspace(keep=settings.keep_files) as folder:
-        if settings.keep_files:
-            context.emit(Warned("files.kept", f"The temporary files are kept in {folder}."))
-        context.emit(Stage("Preparing the image"))
-        _write_input(image, folder / "image.nii")
-        context.check()
-        command = settings.engine.command(settings.variables)
-        with EngineProcess(command, folder, _noting(context, warnings)) as engine:
-            result = engine.run(run_message(request, folder / "image.nii", folder / "labels.nii"))
-        context.emit(Stage("Measuring the structures"))
-        labels = _read_result(result, image)
-    structures = measure(labels, image, result.label_names)
-    for notice in empty_notice(structures):
-        warnings.append(notice)
+    warnings: list[Notice] = []
+    context = context.passing(_noting(context, warnings))
+    image = frame.image
+    if runs.sentence:
+        context.emit(Log(runs.sentence))
+    for notice in (*frame.notices, *check_image(image, runs.modality)):
+        context.emit(Warned(notice.code, notice.message))
+    results = session.run(image, runs.requests, context)
+    context.emit(Stage("Measuring the structures"))
+    measured = [_measured(image, *result) for result in zip(runs.requests, results, strict=True)]
+    structures = [structure for _, found in measured for structure in found]
+    for notice in check_result(structures, image, runs.wanted):
         context.emit(Warned(notice.code, notice.message))
     context.check()
-    timings = {"total": round(time.monotonic() - began, 3)}
-    return Segmentation(
-        labels,
-        result.label_names,
-        segment_records(structures),
-        make_report(input_record(image, source), request, result, structures, warnings, timings),
+    report = make_report(
+        input_record(image, frame.source),
+        runs.request,
+        [(one, answer) for one, (_, answer) in zip(runs.requests, results, strict=True)],
+        structures,
+        warnings,
+        round(time.monotonic() - began, 3),
     )
+    return Segmentation(tuple(layer for layer, _ in measured), report)
 
 
-def _write_input(image: Image, path: Path) -> None:
-    try:
-        write_nifti(image, path)
-    except InputError as error:  # it speaks of an output, and this is none
-        raise not_writable(error) from error
+def _measured(
+    image: Image, request: Request, result: tuple[Image, EngineResult]
+) -> tuple[Layer, tuple[StructureReport, ...]]:
+    labels, answer = result
+    structures = measure(labels, image, answer.label_names, request.task)
+    return Layer(labels, segment_records(structures), answer.label_names), structures
 
 
-def _noting(context: JobContext, warnings: list[Notice]) -> JobContext:
-    """The same context, with the engine's warnings noted for the report."""
+def _noting(context: JobContext, warnings: list[Notice]) -> EventHandler:
+    """Notes warnings for the report, and passes every event on."""
 
-    def emit(event: object) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, Warned):
             warnings.append(Notice(event.code, event.message))
-        context.emit(event)  # type: ignore[arg-type]
+        context.emit(event)
 
-    noting = JobContext(emit)
-    noting.cancelled = context.cancelled
-    return noting
-
-
-def _read_result(result: EngineResult, image: Image) -> Image:
-    """The engine's labelmap, which must lie on the image's grid: a wrong place is never silent."""
-    labels = read_labelmap(result.labels)
-    if not same_grid(labels, image):
-        raise EngineError(
-            "engine.wrong_grid",
-            "The engine's labels do not lie on the grid of the image.",
-            "Please report it with the log.",
-        )
-    return labels
+    return emit

@@ -63,7 +63,7 @@ def test_unknown_task_gets_close_matches(segment, image):
 
 
 def test_unknown_structure_gets_close_matches(segment, image):
-    answer = segment(image, "--task", "total", "--structures", "left kidney")
+    answer = segment(image, "--task", "total", "--structures", "left kidny")
     assert_refused(answer, "input.unknown_structure")
     assert "kidney_left" in answer.err
 

@@ -11,8 +11,9 @@ import pytest
 
 from TotalSegmentatorLib.errors import CancelledError
 from TotalSegmentatorLib.images import read_image
-from TotalSegmentatorLib.jobs import Progress, Request, Stage
-from TotalSegmentatorLib.segment import Settings, segment
+from TotalSegmentatorLib.jobs import Log, Progress, Request, Stage, Started
+from TotalSegmentatorLib.segment import segment
+from TotalSegmentatorLib.session import Settings
 
 MAKER = Path(__file__).resolve().parents[2] / "SampleData" / "made_weights.py"
 pytestmark = pytest.mark.slow
@@ -22,8 +23,12 @@ pytestmark = pytest.mark.slow
 def weights(engine, tmp_path_factory) -> Path:
     """Narrow networks with random values, as folders that the package takes for its own."""
     folder = tmp_path_factory.mktemp("weights")
-    for speed, structures in (("fast", []), ("normal", ["liver"])):
-        arguments = [folder, "--speed", speed, "--features", "4", "--patch", "64"]
+    for task, speed, structures in (
+        ("total", "fast", []),
+        ("total", "normal", ["liver"]),
+        ("breasts", "normal", []),
+    ):
+        arguments = [folder, "--task", task, "--speed", speed, "--features", "4", "--patch", "64"]
         command = [engine.python, MAKER, *arguments, "--structures", *structures]
         subprocess.run([str(part) for part in command], check=True, capture_output=True)
     return folder
@@ -38,9 +43,9 @@ def start(engine, weights, sample, request, events):
 def test_fast_run(engine, weights, sample, runs):
     events: list = []
     result = start(engine, weights, sample, Request("total", speed="fast"), events).wait()
-    assert len(result.label_names) == 117
+    assert len(result.merged().label_names) == 117
     assert result.segments
-    assert set(np.unique(result.labels.array)) <= {0, *result.label_names}
+    assert set(np.unique(result.merged().labels.array)) <= {0, *result.merged().label_names}
     assert result.provenance["versions"]["TotalSegmentator"] == "2.18.0"
     assert result.provenance["model"] == ["Dataset297_TotalSegmentator_total_3mm_1559subj"]
     assert Stage("Running the network") in events
@@ -69,7 +74,7 @@ def test_labels_are_those_of_the_package_called_directly(engine, weights, sample
     command = [str(engine.python), str(script), str(sample.ct_small), str(output)]
     subprocess.run(command, env=dict(variables), check=True, capture_output=True)
     direct = np.asanyarray(nibabel.load(output).dataobj).T
-    assert np.array_equal(result.labels.array, direct)
+    assert np.array_equal(result.merged().labels.array, direct)
 
 
 def test_subset_runs_only_the_parts_it_needs(engine, weights, sample, runs):
@@ -77,11 +82,26 @@ def test_subset_runs_only_the_parts_it_needs(engine, weights, sample, runs):
     events: list = []
     request = Request("total", structures=("liver",))
     result = start(engine, weights, sample, request, events).wait()
-    assert set(result.label_names.values()) == {"liver"}
+    assert set(result.merged().label_names.values()) == {"liver"}
     assert result.provenance["model"] == [
         "Dataset298_TotalSegmentator_total_6mm_1559subj",
         "Dataset291_TotalSegmentator_part1_organs_1559subj",
     ]
+    assert list(runs.iterdir()) == []
+
+
+def test_structures_of_two_tasks_are_two_layers_of_one_result(engine, weights, sample, runs):
+    """Without a task named; the download guard of the first run must not bind the second."""
+    events: list = []
+    request = Request(structures=("liver", "breast"))
+    result = start(engine, weights, sample, request, events).wait()
+    assert sum(isinstance(event, Started) for event in events) == 1
+    assert [set(layer.label_names.values()) for layer in result.layers] == [{"liver"}, {"breast"}]
+    assert result.merged().label_names == {1: "liver", 2: "breast"}
+    assert [run["request"]["task"] for run in result.report["runs"]] == ["total", "breasts"]
+    assert {s["task"] for s in result.report["structures"]} == {"total", "breasts"}
+    assert Request.from_dict(result.report["request"]) == request
+    assert any("task breasts for breast" in e.text for e in events if isinstance(e, Log))
     assert list(runs.iterdir()) == []
 
 

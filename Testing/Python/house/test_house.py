@@ -42,6 +42,8 @@ FLOORS = (
     {"engines"},
     {"environment", "scene"},
     {"report"},
+    {"session"},
+    {"runs"},
     {"segment"},
     {"outputs"},
     {"cli"},

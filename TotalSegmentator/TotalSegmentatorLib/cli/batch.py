@@ -16,11 +16,12 @@ from ..errors import (
     SegmentationError,
     internal_error,
 )
-from ..images import IMAGE_SUFFIXES, check_output, file_suffix, read_image, whole_file
+from ..images import IMAGE_SUFFIXES, Image, check_output, file_suffix, read_image, whole_file
 from ..jobs import Request
 from ..outputs import REPORT, read_report, write_folder
 from ..report import input_record
-from ..segment import Settings, complete
+from ..runs import complete
+from ..session import Settings
 from .console import print_json, say
 from .run import run_with_bar
 
@@ -129,7 +130,7 @@ def _one(
     if not overwrite and folder.exists():
         earlier = read_report(folder)
         same_image = earlier.get("input", {}).get("sha256") == input_record(image, source)["sha256"]
-        if same_image and earlier.get("request") == complete(request).to_dict():
+        if same_image and earlier.get("request") == _reported(request, image):
             return Outcome(name, "skipped")
         raise InputError(
             "output.exists",
@@ -140,6 +141,10 @@ def _one(
     write_folder(segmentation, folder)
     seconds = round(time.monotonic() - began, 1)
     return Outcome(name, "done", found=len(segmentation.segments), seconds=seconds)
+
+
+def _reported(request: Request, image: Image) -> dict[str, object]:
+    return complete(request, image.modality).request.to_dict()
 
 
 def _write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:

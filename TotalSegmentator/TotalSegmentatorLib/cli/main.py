@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import EXIT_INTERNAL, CancelledError, SegmentationError
-from . import demo, segment, setup, structures, tasks
+from . import demo, rerun, segment, setup, structures, tasks
 from .console import say
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ def _options(
 
 
 app.command("segment", epilog=segment.EXAMPLES)(segment.segment)
+app.command("rerun", epilog=rerun.EXAMPLES)(rerun.rerun)
 app.command("demo")(demo.demo)
 app.command("tasks")(tasks.tasks)
 app.command("structures")(structures.structures)

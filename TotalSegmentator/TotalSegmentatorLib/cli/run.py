@@ -10,23 +10,33 @@ from .. import environment
 from ..errors import SetupError
 from ..images import Image, Notice
 from ..jobs import Request
-from ..segment import Segmentation, Settings, check, segment
-from .console import progress_bar
+from ..runs import check, complete
+from ..segment import Segmentation, segment
+from ..session import Settings
+from .console import progress_bar, say
 from .setup import agree, make_engine
 
 
 def prepare(
-    request: Request, yes: bool, engine_python: Path | None, keep_files: bool = False
+    request: Request,
+    yes: bool,
+    engine_python: Path | None,
+    keep_files: bool = False,
+    modality: str = "",
 ) -> Settings:
     """The settings for runs of this request, after checks and, with consent, installation.
 
+    :param modality: that of the image, if known.
     :raises SegmentationError: what is wrong with the request or this computer.
     """
     if engine_python is None and not environment.is_ready(environment.default_folder()) and yes:
         make_engine(yes)
     settings = Settings(environment.find_engine(engine_python), yes, keep_files=keep_files)
+    runs = complete(request, modality)
+    if runs.sentence:
+        say.line(runs.sentence)
     try:
-        check(request, settings)
+        check(runs, settings)
     except SetupError as error:
         if error.code != "weights.missing" or yes:
             raise
@@ -35,7 +45,7 @@ def prepare(
         except SetupError:
             raise error from None
         settings = dataclasses.replace(settings, may_download=True)
-        check(request, settings)
+        check(runs, settings)
     return settings
 
 

@@ -10,8 +10,8 @@ import typer
 from ..errors import InputError
 from ..images import check_output, file_suffix, read_image
 from ..jobs import Request
-from ..outputs import SUFFIXES, write_file, write_json
-from ..segment import complete
+from ..outputs import SUFFIXES, write_file, write_report
+from ..runs import complete
 from .batch import image_paths, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
@@ -47,14 +47,23 @@ def segment(
             show_default=False,
         ),
     ],
-    task: Annotated[str, typer.Option(help="What to segment; see 'tasks'.")] = "total",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="What to segment; see 'tasks'. By default what finds the structures, or total.",
+            show_default=False,
+        ),
+    ] = "",
     speed: Annotated[str, typer.Option(help="normal, fast or fastest.")] = "normal",
     fast: Annotated[bool, typer.Option("--fast", help="Same as --speed fast.")] = False,
     fastest: Annotated[bool, typer.Option("--fastest", help="Same as --speed fastest.")] = False,
     structures: Annotated[
-        str, typer.Option(help="Only these, separated by commas; see 'structures'.")
+        str, typer.Option(help="Only these or these groups (lungs), by commas; see 'structures'.")
     ] = "",
     engine: Annotated[str, typer.Option(help="Engine; by default the task's own.")] = "",
+    modality: Annotated[
+        str, typer.Option(help="CT or MR, where the image does not say; chooses the tasks.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, gpu:N or mps.")] = "auto",
     model: Annotated[
         Path | None,
@@ -64,7 +73,10 @@ def segment(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write the report (JSON) to this file too.", show_default=False),
+        typer.Option(
+            help="Write the report to this file too (.json; .csv: its table of structures).",
+            show_default=False,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
     yes: Yes = False,
@@ -83,6 +95,7 @@ def segment(
         engine=engine,
         speed=_speed(speed, fast, fastest),
         structures=tuple(name.strip() for name in structures.split(",") if name.strip()),
+        modality=modality.upper(),
         device=device,
         model=str(model) if model else "",
         options=engine_options or {},  # type: ignore[arg-type]
@@ -96,11 +109,11 @@ def segment(
         settings = prepare(request, yes, engine_python, keep_files)
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
     image, notices = read_image(images[0])
-    settings = prepare(request, yes, engine_python, keep_files)
+    settings = prepare(request, yes, engine_python, keep_files, image.modality)
     segmentation = run_with_bar(image, notices, request, settings, source=str(images[0].absolute()))
     write_file(segmentation, output)
     if report:
-        write_json(segmentation.report, report)
+        write_report(segmentation.report, report)
     if as_json:
         print_json(segmentation.report)
     else:

@@ -16,19 +16,23 @@ SCHEMA = 1
 class Request:
     """One segmentation, independent of the image it is applied to.
 
-    :param task: task id of the catalogue.
+    :param task: task id of the catalogue; empty means the tasks that find the structures, or
+        the whole body if no structures are given.
     :param engine: engine name; empty means the engine that the catalogue names for the task.
     :param speed: ``normal``, ``fast`` or ``fastest``.
-    :param structures: class names to restrict the run to; empty means all of the task.
+    :param structures: class names to restrict the run to, or without a task names of any kind;
+        empty means all of the task.
+    :param modality: ``CT`` or ``MR``; empty means as the image says.
     :param device: ``auto``, ``cpu``, ``gpu``, ``gpu:N`` or ``mps``.
     :param model: nnU-Net model folder for the task ``custom``; empty otherwise.
     :param options: values for the options that the engine declares.
     """
 
-    task: str = "total"
+    task: str = ""
     engine: str = ""
     speed: str = "normal"
     structures: tuple[str, ...] = ()
+    modality: str = ""
     device: str = "auto"
     model: str = ""
     options: Mapping[str, OptionValue] = field(default_factory=dict)

@@ -1,0 +1,99 @@
+"""``rerun``: what a report tells of, done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from TotalSegmentatorLib.environment.paths import interpreter
+
+
+@pytest.fixture(scope="module")
+def first(sample, engine, tmp_path_factory):
+    """The folder of a first run, made by the command itself."""
+    folder = tmp_path_factory.mktemp("first")
+    image = folder / "ct.nii.gz"
+    shutil.copy(sample.ct, image)
+    root = engine.python.parents[2]
+    command = [interpreter(root / ".venv").parent / "slicer-totalsegmentator", "segment", image]
+    options = ["--task", "demo", "--structures", "liver,left kidney", "--engine-python"]
+    arguments = [*command, "-o", folder / "results", *options, engine.python]
+    subprocess.run([str(part) for part in arguments], check=True, capture_output=True)
+    return folder / "results" / "ct"
+
+
+def test_same_image_gives_the_same_result(first, call, engine, tmp_path, runs):
+    report = json.loads((first / "report.json").read_text())
+    assert report["request"]["structures"] == ["liver", "kidney_left"]
+    output = tmp_path / "again"
+    answer = call("rerun", first / "report.json", "-o", output, "--engine-python", engine.python)
+    assert answer.code == 0, answer.err
+    assert "The result has the same voxel counts as the earlier one." in answer.err
+    labels = [
+        np.asanyarray(nibabel.load(f / "segmentation.nii.gz").dataobj) for f in (first, output)
+    ]
+    assert np.array_equal(*labels)
+    again = json.loads((output / "report.json").read_text())
+    assert again["request"] == report["request"] and again["input"] == report["input"]
+    table = (output / "structures.csv").read_text().splitlines()
+    assert len(table) == 3 and table[0].startswith("id,name,")
+
+
+def test_only_the_report_says_which_image_it_was(first):
+    """Neither the path nor the checksum of the input is in a file with voxels."""
+    report = json.loads((first / "report.json").read_text())
+    path, checksum = report["input"]["path"], report["input"]["sha256"]
+    nrrd = sitk.ReadImage(str(first / "segmentation.seg.nrrd"))
+    texts = [nrrd.GetMetaData(key) for key in nrrd.GetMetaDataKeys()]
+    extensions = nibabel.load(first / "segmentation.nii.gz").header.extensions
+    texts += [e.get_content().decode() for e in extensions]
+    assert not any(path in text or checksum in text or "ct.nii" in text for text in texts)
+    provenance = json.loads(extensions[1].get_content().decode())
+    assert provenance["task"] == "demo" and provenance["engine"] == "nnunet"
+    assert json.loads(provenance["requests"])[0]["structures"] == ["liver", "kidney_left"]
+    assert nrrd.GetMetaData("TotalSegmentator_task") == "demo"
+
+
+@pytest.mark.slow
+def test_another_image_must_be_named(first, call, engine, tmp_path, runs):
+    report = json.loads((first / "report.json").read_text())
+    image = nibabel.load(report["input"]["path"])
+    changed = tmp_path / "changed.nii.gz"
+    nibabel.save(
+        nibabel.Nifti1Image(np.asanyarray(image.dataobj)[:, :, :60], image.affine), changed
+    )
+    report["input"]["path"] = str(changed)
+    copy = tmp_path / "report.json"
+    copy.write_text(json.dumps(report))
+    arguments = ["-o", tmp_path / "out.nii.gz", "--engine-python", engine.python]
+    answer = call("rerun", copy, *arguments)
+    assert answer.code == 2 and "[input.changed]" in answer.err
+    assert not (tmp_path / "out.nii.gz").exists()
+    answer = call("rerun", copy, "--input", changed, *arguments)
+    assert answer.code == 0, answer.err
+    assert nibabel.load(tmp_path / "out.nii.gz").shape[2] == 60
+
+
+def voxels(path) -> np.ndarray:
+    return np.asanyarray(nibabel.load(path).dataobj)
+
+
+def test_what_is_no_report_is_refused(call, tmp_path):
+    for content in ("", "[]", "{}", '{"schema": 99, "input": {}, "request": {}, "structures": []}'):
+        path = tmp_path / "report.json"
+        path.write_text(content)
+        answer = call("rerun", path, "-o", tmp_path / "out")
+        assert answer.code == 2 and "[input.no_report]" in answer.err, content
+    answer = call("rerun", tmp_path / "missing.json", "-o", tmp_path / "out")
+    assert answer.code == 2 and "[input.no_report]" in answer.err
+
+
+def test_the_report_itself_is_not_overwritten(first, call):
+    answer = call("rerun", first / "report.json", "-o", first, "--overwrite")
+    assert answer.code == 2 and "[output.is_input]" in answer.err

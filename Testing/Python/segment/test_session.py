@@ -1,0 +1,89 @@
+"""Several images and several tasks with one engine process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from TotalSegmentatorLib.errors import CancelledError, InputError
+from TotalSegmentatorLib.images import read_image, same_grid
+from TotalSegmentatorLib.jobs import JobContext, Progress, Request, Stage, Started
+from TotalSegmentatorLib.runs import complete
+from TotalSegmentatorLib.segment import Frame, segment_frames
+from TotalSegmentatorLib.session import Session, Settings, part_of
+
+
+@pytest.fixture(scope="module")
+def ct(sample):
+    return read_image(sample.ct)[0]
+
+
+def test_frames_are_segmented_by_one_process(engine, ct, runs):
+    """The second frame is the first one moved, so its labels must be the same, moved."""
+    moved = ct.ijk_to_ras.copy()
+    moved[:3, 3] += (5, -7, 11)
+    frames = [Frame(ct), Frame(type(ct)(ct.array, moved))]
+    events: list = []
+    request = Request(task="demo", structures=("liver", "spleen"))
+    job = segment_frames(iter(frames), 2, request, Settings(engine), on_event=events.append)
+    first, second = (result.merged().labels for result in job.wait())
+    assert sum(isinstance(event, Started) for event in events) == 1
+    assert np.array_equal(first.array, second.array) and first.array.any()
+    assert same_grid(first, frames[0].image) and same_grid(second, frames[1].image)
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions) and fractions[-1] > 0.95
+    assert Stage("Frame 2 of 2: running the network") in events
+    assert list(runs.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_frame_that_cannot_be_read_ends_the_run_and_leaves_nothing(engine, ct, runs):
+    def frames():
+        yield Frame(ct)
+        raise InputError("input.no_voxels", "Frame 2: the volume holds no voxels.", "Load it.")
+
+    job = segment_frames(frames(), 2, Request(task="demo"), Settings(engine))
+    with pytest.raises(InputError) as caught:
+        job.wait()
+    assert caught.value.code == "input.no_voxels"
+    assert list(runs.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_cancel_between_frames(engine, ct, runs):
+    events: list = []
+    frames = (Frame(ct) for _ in range(3))
+    job = segment_frames(frames, 3, Request(task="demo"), Settings(engine), on_event=events.append)
+    while job.poll() and not any(e.text.startswith("Frame 2") for e in stages(events)):
+        pass
+    job.cancel()
+    with pytest.raises(CancelledError):
+        job.wait()
+    assert not any(e.text.startswith("Frame 3") for e in stages(events))
+    assert list(runs.iterdir()) == []
+
+
+def test_tasks_of_one_image_share_the_process(engine, ct, runs):
+    events: list = []
+    asked = [complete(Request(task="demo", structures=(name,))) for name in ("liver", "spleen")]
+    context = JobContext(events.append)
+    with Session(Settings(engine), context) as session:
+        results = session.run(ct, [runs_.requests[0] for runs_ in asked], context)
+    names = [set(result.label_names.values()) for _, result in results]
+    assert names == [{"liver"}, {"spleen"}]
+    assert sum(isinstance(event, Started) for event in events) == 1
+    assert all(labels.array.any() for labels, _ in results)
+
+
+def test_progress_of_a_part_is_a_share_of_the_whole():
+    events: list = []
+    context = JobContext(events.append)
+    part_of(context, 1, 4, "Frame 2 of 4").emit(Stage("Running the network"))
+    part_of(context, 1, 4).emit(Progress(0.5, 10.0))
+    assert events[0] == Stage("Frame 2 of 4: running the network")
+    assert events[1].fraction == pytest.approx(0.375)
+    assert events[1].seconds_left == pytest.approx(10 + 2 * 10, abs=1)
+
+
+def stages(events: list) -> list[Stage]:
+    return [event for event in events if isinstance(event, Stage)]

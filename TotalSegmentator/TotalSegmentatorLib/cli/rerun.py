@@ -1,0 +1,94 @@
+"""``rerun``: the same segmentation again, on the same image or on another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from ..images import check_output, file_suffix, read_image
+from ..jobs import Request
+from ..outputs import SUFFIXES, load_report, write_file, write_folder
+from ..report import input_record
+from .console import print_json, say
+from .parameters import AsJson, EnginePython, Verbose, Yes
+from .run import prepare, run_with_bar
+
+EXAMPLES = """Examples:
+
+slicer-totalsegmentator rerun RESULTS/report.json -o AGAIN
+
+slicer-totalsegmentator rerun report.json --input other.nii.gz -o other.seg.nrrd"""
+
+
+def rerun(
+    report: Annotated[Path, typer.Argument(help="report.json of an earlier run.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help=f"File ({', '.join(SUFFIXES)}) or folder.", show_default=False
+        ),
+    ],
+    image_path: Annotated[
+        Path | None,
+        typer.Option("--input", help="Segment this image instead.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
+    yes: Yes = False,
+    engine_python: EnginePython = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Do again what a report tells of: same task, structures, speed and options."""
+    say.verbose = verbose
+    earlier = load_report(report)
+    request = Request.from_dict(earlier["request"])
+    path = image_path or Path(earlier["input"]["path"])
+    single = file_suffix(output) in SUFFIXES
+    target = output if single else output / "report.json"
+    check_output(target, overwrite=overwrite, source=path)
+    if target.absolute() == report.absolute():
+        raise InputError(
+            "output.is_input",
+            f"{report.name} is the report to run again.",
+            "Choose another output, so that both can be compared.",
+        )
+    image, notices = read_image(path)
+    same_image = input_record(image, "")["sha256"] == earlier["input"]["sha256"]
+    if not same_image and image_path is None:
+        raise InputError(
+            "input.changed",
+            f"{path.name} is not the image that the report tells of any more.",
+            "Give an image with --input; the one at this path is taken if you name it so.",
+        )
+    settings = prepare(request, yes, engine_python, modality=image.modality)
+    result = run_with_bar(image, notices, request, settings, source=str(path.absolute()))
+    if single:
+        write_file(result, output)
+    else:
+        write_folder(result, output)
+    if same_image:
+        say.line(compare(earlier, result.report))
+    if as_json:
+        print_json(result.report)
+    else:
+        print(output)
+
+
+def compare(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """One sentence: whether the same was found, and what was run with."""
+    before, after = _voxels(earlier), _voxels(now)
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    versions = [dict(r["provenance"].get("versions", {})) for r in (earlier, now)]
+    others = "" if versions[0] == versions[1] else " The engine has other versions than then."
+    if not changed:
+        return f"The result has the same voxel counts as the earlier one.{others}"
+    names = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
+    return f"{len(changed)} structures differ from the earlier result: {names}.{others}"
+
+
+def _voxels(report: Mapping[str, Any]) -> dict[str, int]:
+    return {structure["id"]: structure["voxels"] for structure in report["structures"]}

@@ -1,0 +1,26 @@
+"""The report of a run: numbers per structure, warnings about image and result, tables."""
+
+from __future__ import annotations
+
+from .content import DEMO_BANNER, SCHEMA, input_record, make_report, provenance_texts
+from .image_checks import check_image, guess_modality
+from .result_checks import check_result, empty_notice
+from .structures import Intensities, StructureReport, measure, segment_records
+from .table import write_csv
+
+__all__ = [
+    "DEMO_BANNER",
+    "SCHEMA",
+    "Intensities",
+    "StructureReport",
+    "check_image",
+    "check_result",
+    "empty_notice",
+    "guess_modality",
+    "input_record",
+    "make_report",
+    "measure",
+    "provenance_texts",
+    "segment_records",
+    "write_csv",
+]

@@ -1,0 +1,99 @@
+"""The report of a run: what ``report.json`` says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..images import Image, Notice
+from ..jobs import EngineResult, Request
+from .structures import StructureReport
+
+SCHEMA = 1
+DEMO_BANNER = "DEMO MODEL - not for any real use"
+
+
+def input_record(image: Image, source: str) -> dict[str, str]:
+    """Which image it was: only ``report.json`` says so.
+
+    :param source: path of the image's file or folder; empty for one that has none.
+    """
+    digest = hashlib.sha256(repr((image.array.shape, image.array.dtype.str)).encode())
+    digest.update(np.round(image.ijk_to_ras, 6).tobytes())
+    digest.update(np.ascontiguousarray(image.array).data)
+    return {"path": source, "sha256": digest.hexdigest()}
+
+
+def make_report(
+    source: Mapping[str, str],
+    request: Request,
+    runs: Sequence[tuple[Request, EngineResult]],
+    structures: Sequence[StructureReport],
+    notices: Sequence[Notice],
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of ``report.json``.
+
+    :param source: see :func:`input_record`.
+    :param request: what gives the same result again.
+    :param runs: the task runs that answered it, at least one.
+    :param seconds: time that all took.
+    """
+    return {
+        "schema": SCHEMA,
+        "input": dict(source),
+        "request": request.to_dict(),
+        "provenance": _joined([dict(result.provenance) for _, result in runs]),
+        "runs": [_run(*run) for run in runs],
+        "structures": [asdict(structure) for structure in structures],
+        "warnings": [asdict(notice) for notice in notices],
+        "timings_s": {**_sums([result.timings_s for _, result in runs]), "total": seconds},
+    }
+
+
+def _run(request: Request, result: EngineResult) -> dict[str, Any]:
+    return {
+        "request": request.to_dict(),
+        "provenance": dict(result.provenance),
+        "timings_s": dict(result.timings_s),
+    }
+
+
+def _joined(provenances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One provenance for all runs: where they differ, the values in the order of the runs."""
+    joined: dict[str, Any] = {}
+    for key in dict.fromkeys(key for provenance in provenances for key in provenance):
+        values = [provenance[key] for provenance in provenances if key in provenance]
+        if key == "demo":
+            joined[key] = any(values)
+        else:
+            joined[key] = values[0] if all(value == values[0] for value in values) else values
+    return joined
+
+
+def _sums(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for one in timings for name in one)
+    return {name: round(sum(one.get(name, 0) for one in timings), 3) for name in names}
+
+
+def provenance_texts(report: Mapping[str, Any]) -> dict[str, str]:
+    """How a result was made, as texts for the scene and for files with the voxels.
+
+    They say nothing of the input: neither its path nor its checksum, nor where a model lies.
+
+    :param report: the content of ``report.json``.
+    """
+    requests = [run["request"] for run in report["runs"]]
+    named = [{**request, "model": Path(request["model"]).name} for request in requests]
+    values = {"task": " ".join(r["task"] for r in requests), "requests": named}
+    values |= report["provenance"]
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in values.items()
+    }

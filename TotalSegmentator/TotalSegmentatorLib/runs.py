@@ -1,0 +1,146 @@
+"""From what is asked to what is run, with every check that needs no image."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import catalog, engines, environment
+from .engines.contract import DEVICE_PATTERN
+from .errors import InputError
+from .jobs import Request
+from .session import Settings
+
+CUSTOM_TASK = "custom"
+MODEL_ENGINE = "nnunet"
+#: What is run if neither a task nor structures are asked for.
+WHOLE_BODY = {"CT": "total", "MR": "total_mr"}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What is run to answer a request.
+
+    :param asked: the request as it came.
+    :param requests: a completed request for every task, general tasks first.
+    :param sentence: what was chosen, for people; empty if there was nothing to choose.
+    """
+
+    asked: Request
+    requests: tuple[Request, ...]
+    sentence: str = ""
+
+    @property
+    def request(self) -> Request:
+        """What gives the same runs again: the one completed request, or what was asked."""
+        return self.requests[0] if len(self.requests) == 1 else self.asked
+
+    @property
+    def modality(self) -> str:
+        """``CT`` or ``MR`` if that is what all the tasks are for; else empty."""
+        modalities = {_modality(request) for request in self.requests}
+        return modalities.pop() if len(modalities) == 1 else ""
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The class names that were asked for by name."""
+        return frozenset(name for request in self.requests for name in request.structures)
+
+
+def _modality(request: Request) -> str:
+    return "" if request.task == CUSTOM_TASK else catalog.task(request.task).modality
+
+
+def complete(request: Request, modality: str = "") -> Runs:
+    """The runs that answer a request, after all that can be checked without the image.
+
+    Structures without a task are given to the tasks that find them.
+
+    :param modality: that of the image, if known.
+    :raises InputError: ``input.unknown_*`` (task, speed, structure, engine, option, device),
+        ``input.bad_option`` or ``input.no_model``.
+    """
+    if not re.fullmatch(DEVICE_PATTERN, request.device):
+        raise InputError(
+            "input.unknown_device",
+            f"There is no device '{request.device}'.",
+            "Use auto, cpu, gpu, gpu:N or mps.",
+        )
+    if request.modality not in ("", *WHOLE_BODY):
+        raise InputError(
+            "input.unknown_modality",
+            f"There is no modality '{request.modality}'.",
+            f"Use {' or '.join(WHOLE_BODY)}, or leave it out.",
+        )
+    if request.model or request.task == CUSTOM_TASK:
+        return Runs(request, (_with_options(_with_model(request)),))
+    modality = request.modality or modality
+    if request.task or not request.structures:
+        task = request.task or WHOLE_BODY.get(modality, WHOLE_BODY["CT"])
+        request = _with_task(dataclasses.replace(request, task=task))
+        return Runs(request, (_with_options(request),))
+    plan = catalog.plan(request.structures, modality, request.speed)
+    steps = tuple(
+        _with_options(_with_task(dataclasses.replace(request, **dataclasses.asdict(step))))
+        for step in plan.steps
+    )
+    return Runs(request, steps, plan.sentence)
+
+
+def _with_model(request: Request) -> Request:
+    if not request.model:
+        raise InputError(
+            "input.no_model", "The task 'custom' needs a model.", "Name the model's folder."
+        )
+    engine = request.engine or MODEL_ENGINE
+    if not engines.spec(engine).runs_models:
+        raise InputError(
+            "input.wrong_engine",
+            f"The engine {engine} does not run model folders.",
+            f"Leave the engine out, or use {MODEL_ENGINE}.",
+        )
+    model = str(Path(request.model).absolute())
+    return dataclasses.replace(request, task=CUSTOM_TASK, engine=engine, model=model)
+
+
+def _with_task(request: Request) -> Request:
+    task = catalog.task(request.task)
+    task.check_speed(request.speed)
+    structures = catalog.structures_in(task, request.structures)
+    if request.engine and engines.spec(request.engine).name != task.engine:
+        raise InputError(
+            "input.wrong_engine",
+            f"The engine {request.engine} does not run the task '{task.id}'.",
+            f"Leave the engine out, or use {task.engine}.",
+        )
+    return dataclasses.replace(request, engine=task.engine, structures=structures)
+
+
+def _with_options(request: Request) -> Request:
+    options = engines.spec(request.engine).parse_options(request.options)
+    request = dataclasses.replace(request, options=options)
+    engines.check(request)
+    return request
+
+
+def check(runs: Runs, settings: Settings) -> Runs:
+    """What can be known of this computer before minutes are spent; returns the runs.
+
+    :raises SetupError: ``weights.missing``.
+    """
+    models = [model for one in runs.requests for model in _models(one)]
+    environment.check_weights(models, settings.weights_folder, settings.may_download)
+    return runs
+
+
+def _models(request: Request) -> tuple[catalog.Model, ...]:
+    """The models that must be downloaded before a run."""
+    if request.engine != "totalsegmentator":
+        return ()
+    return catalog.task(request.task).required_models(
+        request.speed,
+        request.structures,
+        robust_crop=bool(request.options.get("robust_crop")),
+    )

@@ -1,0 +1,164 @@
+"""A session: one engine process and its private folder, for one run or many."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import environment
+from .environment import EngineEnvironment
+from .errors import EngineError, InputError
+from .images import (
+    Image,
+    is_sheared,
+    labels_on_grid,
+    read_labelmap,
+    same_grid,
+    straighten,
+    write_nifti,
+)
+from .jobs import (
+    EngineProcess,
+    EngineResult,
+    Event,
+    JobContext,
+    Progress,
+    Request,
+    Stage,
+    Warned,
+    run_message,
+    workspace,
+)
+from .jobs.workspace import not_writable
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how a run is done on this computer; not part of what is asked.
+
+    :param engine: the engine environment.
+    :param may_download: whether weights may be downloaded.
+    :param weights: weights folder, or None for the official package's own choice.
+    :param keep_files: leave the run's temporary folder in place.
+    """
+
+    engine: EngineEnvironment
+    may_download: bool = False
+    weights: Path | None = None
+    keep_files: bool = False
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that tell the engine of these settings."""
+        return {"TOTALSEG_WEIGHTS_PATH": str(self.weights)} if self.weights else {}
+
+    @property
+    def weights_folder(self) -> Path:
+        """The folder that is searched for weights."""
+        return self.weights or environment.weights_folder(self.engine.variables)
+
+
+class Session:
+    """Serves images and requests with one engine process; a context manager.
+
+    On leaving it the process, all that it started, and every temporary file are gone.
+
+    :param context: receives the events of the session itself, and says when to stop.
+    """
+
+    def __init__(self, settings: Settings, context: JobContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._stack = contextlib.ExitStack()
+        self._images = 0
+
+    def __enter__(self) -> Session:
+        keep = self._settings.keep_files
+        self._folder = self._stack.enter_context(workspace(keep=keep))
+        if keep:
+            text = f"The temporary files are kept in {self._folder}."
+            self._context.emit(Warned("files.kept", text))
+        command = self._settings.engine.command(self._settings.variables)
+        process = EngineProcess(command, self._folder, self._context)
+        self._engine = self._stack.enter_context(process)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(
+        self, image: Image, requests: Sequence[Request], context: JobContext
+    ) -> list[tuple[Image, EngineResult]]:
+        """Run the requests on an image, one after the other.
+
+        :param requests: completed ones.
+        :param context: receives the events of these runs; their progress is that of all of them.
+        :returns: for each request the labelmap on the image's own grid, and what the engine said.
+        :raises SegmentationError: what went wrong.
+        """
+        context.emit(Stage("Preparing the image"))
+        self._images += 1
+        folder = self._folder / f"image-{self._images}"
+        folder.mkdir()
+        straight = straighten(image) if is_sheared(image.ijk_to_ras) else image
+        _write_input(straight, folder / "image.nii")
+        context.check()
+        results = []
+        for number, request in enumerate(requests):
+            title = f"Task {request.task}" if len(requests) > 1 else ""
+            one = part_of(context, number, len(requests), title)
+            message = run_message(request, folder / "image.nii", folder / f"labels-{number}.nii")
+            result = self._engine.run(message, one)
+            results.append((_read_result(result, straight, image), result))
+        if not self._settings.keep_files:
+            shutil.rmtree(folder, ignore_errors=True)  # the next image needs the space
+        return results
+
+
+def part_of(context: JobContext, number: int, count: int, title: str = "") -> JobContext:
+    """A context for one of several pieces of work that take about equally long.
+
+    Progress becomes the share of the whole, and stages tell which piece it is.
+
+    :param number: of this piece, from 0.
+    :param title: of this piece, for people; may be empty.
+    """
+    began = time.monotonic()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Progress):
+            left = event.seconds_left
+            if left is not None:
+                left += (count - number - 1) * (time.monotonic() - began + left)
+            event = Progress((number + event.fraction) / count, left)
+        elif isinstance(event, Stage) and title:
+            event = Stage(f"{title}: {event.text[:1].lower()}{event.text[1:]}")
+        context.emit(event)
+
+    return context.passing(emit)
+
+
+def _write_input(image: Image, path: Path) -> None:
+    try:
+        write_nifti(image, path)
+    except InputError as error:  # it speaks of an output, and this is none
+        raise not_writable(error) from error
+
+
+def _read_result(result: EngineResult, seen: Image, image: Image) -> Image:
+    """The engine's labelmap on the image's grid: a wrong place is never silent.
+
+    :param seen: the image that the engine saw.
+    """
+    labels = read_labelmap(result.labels)
+    if not same_grid(labels, seen):
+        raise EngineError(
+            "engine.wrong_grid",
+            "The engine's labels do not lie on the grid of the image.",
+            "Please report it with the log.",
+        )
+    return labels if seen is image else labels_on_grid(labels, image)
