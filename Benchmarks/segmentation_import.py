@@ -1,8 +1,10 @@
 """How long it takes to put 117 labels into a segmentation node, and how much memory.
 
-Compares the library's import with the usual one: a labelmap node, Slicer's
-ImportLabelmapToSegmentationNode, then a name and a colour for each segment. Each way runs in a
-process of its own on bare slicer-core (extra "headless"), so views are not part of it.
+Compares the modes of the library's import with the usual one: a labelmap node, Slicer's
+ImportLabelmapToSegmentationNode, then a name and a colour for each segment. The modes "append" and
+"update" start from a node that has 117 segments, and the earlier content is kept for an undo. Each
+way runs in a process of its own on bare slicer-core (extra "headless"), so views are not part of
+it.
 
     python Benchmarks/segmentation_import.py --json import.json
 """
@@ -15,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TotalSegmentator"))
 
 STRUCTURES = 117
+UPDATED = 58
 METHODS = {
-    "library": "`import_labels` of this extension",
+    "replace": "`import_layers`, all segments replaced",
+    "append": f"`import_layers`, {STRUCTURES} segments appended to {STRUCTURES}",
+    "update": f"`import_layers`, {UPDATED} of {STRUCTURES} segments updated",
     "usual": "`ImportLabelmapToSegmentationNode`, then names and colours",
 }
 
@@ -80,38 +84,41 @@ def _resident_mb() -> float:
 
 
 def measure(method: str, size: tuple[int, int, int]) -> dict[str, Any]:
-    """Run one way in this process: seconds, extra MB, number of segments."""
+    """Run one way in this process: seconds and extra MB."""
     from TotalSegmentatorLib import catalog
-    from TotalSegmentatorLib.images import Image, SegmentRecord
-    from TotalSegmentatorLib.scene import image_to_volume
+    from TotalSegmentatorLib.images import Image, Layer, SegmentRecord
+    from TotalSegmentatorLib.scene import image_to_volume, import_layers, take_snapshot
     from TotalSegmentatorLib.scene.headless import HeadlessApplication
 
     found = [catalog.structure(name) for name in catalog.task("total").labels.values()]
-    records = [
+    records = tuple(
         SegmentRecord(s.id, s.name, label, s.color, s.terminology_entry())
         for label, s in enumerate(found[:STRUCTURES], 1)
-    ]
+    )
     application = HeadlessApplication()
     grid = np.diag([-0.8, -0.8, 1.0, 1.0])
     volume = application.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     image_to_volume(Image(np.zeros(size[::-1], np.int16), grid), volume)
     node = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+    if method in ("append", "update"):
+        import_layers([Layer(Image(make_labels(size), grid), records)], node, volume)
+    snapshot = take_snapshot(node)
+    if method == "update":
+        records = records[:UPDATED]
     labels = Image(make_labels(size), grid)
-    way: Callable[..., None] = {"library": _library, "usual": _usual}[method]
     with PeakMemory() as memory:
         start = time.perf_counter()
-        way(application, labels, records, node, volume)
+        if method == "usual":
+            _usual(application, labels, records, node, volume)
+        else:
+            import_layers([Layer(labels, records)], node, volume, method)
         seconds = time.perf_counter() - start
     count = node.GetSegmentation().GetNumberOfSegments()
-    if count != STRUCTURES:
-        raise RuntimeError(f"{method}: {count} segments instead of {STRUCTURES}")
+    expected = 2 * STRUCTURES if method == "append" else STRUCTURES
+    if count != expected:
+        raise RuntimeError(f"{method}: {count} segments instead of {expected}")
+    del snapshot  # kept until here, as for an undo
     return {"method": method, "seconds": seconds, "extra_mb": memory.extra_mb}
-
-
-def _library(application: Any, labels: Any, records: Any, node: Any, volume: Any) -> None:
-    from TotalSegmentatorLib.scene import import_labels
-
-    import_labels(labels, records, node, volume)
 
 
 def _usual(application: Any, labels: Any, records: Any, node: Any, volume: Any) -> None:

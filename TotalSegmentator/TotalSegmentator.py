@@ -37,10 +37,27 @@ from TotalSegmentatorLib.errors import (
     SetupError,
     internal_error,
 )
-from TotalSegmentatorLib.images import same_grid
+from TotalSegmentatorLib.images import Layer, same_grid
+from TotalSegmentatorLib.images.frames import parse_frames
 from TotalSegmentatorLib.jobs import Event, Job, Request
-from TotalSegmentatorLib.scene import import_labels, read_volume, volume_to_image
-from TotalSegmentatorLib.segment import Segmentation, Settings, check, complete, segment
+from TotalSegmentatorLib.report import provenance_texts
+from TotalSegmentatorLib.runs import check, complete
+from TotalSegmentatorLib.scene import (
+    IMPORT_MODES,
+    Snapshot,
+    fill_table,
+    find_sequence,
+    import_frames,
+    import_layers,
+    read_frames,
+    read_volume,
+    restore_snapshot,
+    take_snapshot,
+    volume_modality,
+    volume_to_image,
+)
+from TotalSegmentatorLib.segment import Frame, Segmentation, segment, segment_frames
+from TotalSegmentatorLib.session import Settings
 
 TERMINOLOGY_FILE = "Terminology/SegmentationCategoryTypeModifier-TotalSegmentator.term.json"
 
@@ -84,6 +101,7 @@ class TotalSegmentatorParameterNode:
     """The panel's state, saved with the scene.
 
     :param inputVolume: volume to segment.
+    :param frames: frames to segment, if the volume shows a sequence: all, current, or numbers.
     :param outputSegmentation: receives the result; None means a new one.
     :param task: task id of the catalogue.
     :param speed: normal, fast or fastest.
@@ -93,6 +111,7 @@ class TotalSegmentatorParameterNode:
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     outputSegmentation: slicer.vtkMRMLSegmentationNode
+    frames: str = "all"
     task: str = "total"
     speed: str = "normal"
     useStandardSegmentNames: bool = True
@@ -136,6 +155,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.speedComboBox.connect("currentIndexChanged(int)", self.onSpeedSelected)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
+        self.ui.undoButton.connect("clicked(bool)", self.onUndoButton)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -202,6 +222,10 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showSpeeds(parameters.task, parameters.speed)
         self.ui.show3DButton.setSegmentationNode(parameters.outputSegmentation)
         running = self._run is not None
+        self._showFrames(parameters.inputVolume)
+        self.ui.undoButton.enabled = not running and self.logic.canRestorePrevious(
+            parameters.outputSegmentation
+        )
         self.ui.applyButton.enabled = bool(parameters.inputVolume) and not running
         self.ui.applyButton.toolTip = (
             _("Start the segmentation.") if parameters.inputVolume else _("Choose a volume first.")
@@ -209,6 +233,12 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.cancelButton.enabled = running
         self.ui.inputsCollapsibleButton.enabled = not running
         self.ui.outputsCollapsibleButton.enabled = not running
+
+    def _showFrames(self, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """Frames can be chosen if the volume shows a sequence."""
+        isSequence = volume is not None and find_sequence(volume) is not None
+        self.ui.framesLabel.visible = isSequence
+        self.ui.framesLineEdit.visible = isSequence
 
     def _showSpeeds(self, task: str, speed: str) -> None:
         titles = {"normal": _("Normal"), "fast": _("Fast"), "fastest": _("Fastest")}
@@ -259,13 +289,19 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             "output": parameters.outputSegmentation,
             "onEvent": self.onEvent,
         }
+        if find_sequence(parameters.inputVolume):
+            start = self.logic.segmentSequence
+            options["frames"] = parameters.frames
+        else:
+            start = self.logic.segment
+            options["makeTable"] = True
         try:
-            run = self.logic.segment(parameters.inputVolume, **options)
+            run = start(parameters.inputVolume, **options)
         except SetupError as error:
             question = error.message + " " + _("Download them now?")
             if error.code != "weights.missing" or not self.confirm(question):
                 raise
-            run = self.logic.segment(parameters.inputVolume, mayDownload=True, **options)
+            run = start(parameters.inputVolume, mayDownload=True, **options)
         self._follow(run, lambda node: self._showResult(parameters, node))
 
     def _offeredSpeed(self, parameters: TotalSegmentatorParameterNode) -> str:
@@ -300,6 +336,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self, parameters: TotalSegmentatorParameterNode, node: slicer.vtkMRMLSegmentationNode
     ) -> None:
         parameters.outputSegmentation = node
+        self.updateGui()  # also if it was this node before
         self.ui.show3DButton.setSegmentationNode(node)
         self.showProgress(1.0, None)
         count = node.GetSegmentation().GetNumberOfSegments()
@@ -313,6 +350,15 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run.cancel()
         self.ui.statusLabel.text = _("Stopping...")
         self.ui.cancelButton.enabled = False
+
+    def onUndoButton(self, checked: bool = False) -> None:
+        """Put back what the output held before the last run."""
+        try:
+            self.logic.restorePrevious(self._parameterNode.outputSegmentation)
+            self.ui.statusLabel.text = _("The earlier content of the segmentation is back.")
+        except SegmentationError as error:
+            self.showError(error)
+        self.updateGui()
 
     def onEvent(self, event: Event) -> None:
         """Show what a run tells."""
@@ -412,6 +458,68 @@ class SegmentationRun:
 
 
 #
+# Target
+#
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where a result goes.
+
+    :param scene: that of the nodes.
+    :param volume: what is segmented.
+    :param output: receives the result; None for a new node.
+    :param mode: what happens to the output's earlier segments.
+    """
+
+    scene: slicer.vtkMRMLScene
+    volume: slicer.vtkMRMLScalarVolumeNode
+    output: slicer.vtkMRMLSegmentationNode | None
+    mode: str
+
+    @classmethod
+    def of(
+        cls,
+        volume: slicer.vtkMRMLScalarVolumeNode | None,
+        output: slicer.vtkMRMLSegmentationNode | None,
+        mode: str,
+    ) -> "Target":
+        """
+        :raises InputError: if the volume is in no scene, or the mode is unknown.
+        """
+        scene = volume.GetScene() if volume else None
+        if scene is None:
+            raise InputError(
+                "input.no_volume", "No volume of a scene is given.", "Choose a volume."
+            )
+        if mode not in IMPORT_MODES:
+            raise InputError(
+                "input.unknown_mode",
+                f"There is no mode '{mode}'.",
+                f"Use one of: {', '.join(IMPORT_MODES)}.",
+            )
+        return cls(scene, volume, output, mode)
+
+    def check(self) -> None:
+        """
+        :raises InputError: if a node was removed in the meantime.
+        """
+        # The nodes themselves: ids are used again, by another patient's volume for example.
+        if not all(self.scene.IsNodePresent(node) for node in (self.volume, self.output) if node):
+            raise InputError(
+                "input.node_removed",
+                "The volume or the segmentation was removed from the scene during the run.",
+                "Run again.",
+            )
+
+    def newName(self, banner: str) -> str:
+        """Name of a new segmentation."""
+        return f"{self.volume.GetName()} segmentation" + (" (demo)" if banner else "")
+
+    def addNode(self, nodeClass: str, name: str) -> slicer.vtkMRMLNode:
+        """A new node with this name, or the next that is free."""
+        return self.scene.AddNewNodeByClass(nodeClass, self.scene.GenerateUniqueName(name))
+
+
+#
 # TotalSegmentatorLogic
 #
 class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
@@ -431,6 +539,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         self.higherOrderResampling = False
         self.totalSegmentatorWeightsPath: str | None = None
         self.enginePython: str | None = None
+        self._previous: dict[slicer.vtkMRMLSegmentationNode, Callable[[], None]] = {}
 
     def getParameterNode(self) -> TotalSegmentatorParameterNode:
         """The scene's parameter node of this module."""
@@ -554,81 +663,193 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
     def segment(
         self,
         volume: slicer.vtkMRMLScalarVolumeNode,
-        task: str = "total",
+        task: str = "",
         structures: Iterable[str] = (),
         speed: str = "normal",
         device: str = "auto",
         output: slicer.vtkMRMLSegmentationNode | None = None,
+        mode: str = "replace",
         mayDownload: bool = False,
+        makeTable: bool = False,
         onEvent: Callable[[Event], None] | None = None,
         **options: object,
     ) -> SegmentationRun:
         """Start segmenting a volume and return at once.
 
+        :param task: task id; empty: the tasks that find the structures, or the whole body.
+        :param structures: names of structures or of groups ("lungs"); empty: all of the task.
         :param output: receives the result at the end; None makes a new node then.
+        :param mode: what happens to earlier segments of the output: ``replace`` removes them,
+            ``append`` keeps them, ``update`` replaces those that are found again.
         :param mayDownload: whether missing weights may be downloaded.
+        :param makeTable: whether the scene gets a table of what was found, too.
         :param onEvent: receives the events when the run is polled or waited for.
         :param options: options of the task's engine, e.g. ``robust_crop=True``.
         :raises SegmentationError: if the volume or what is asked cannot be done; nothing has begun.
         """
-        scene = volume.GetScene() if volume else None
-        if scene is None:
-            raise InputError(
-                "input.no_volume", "No volume of a scene is given.", "Choose a volume."
-            )
-        if isinstance(structures, str):
-            structures = [structures]
-        request = Request(
-            task=task, structures=tuple(structures), speed=speed, device=device, options=options
-        )
-        weights = self.totalSegmentatorWeightsPath
+        target = Target.of(volume, output, mode)
+        request = self._request(task, structures, speed, device, options)
         complete(request)  # a wrong request is told of before a missing engine
-        settings = Settings(
+        settings = self._settings(mayDownload)
+        check(complete(request, volume_modality(volume)), settings)  # before voxels are read
+        image, notices = read_volume(volume)
+        image = image.with_array(image.array.copy())  # edits during the run must not reach it
+        job = segment(image, request, settings, notices, onEvent or self._log)
+        return SegmentationRun(job, lambda result: self._finish(result, target, makeTable))
+
+    def segmentSequence(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        frames: str | Iterable[int] = "all",
+        task: str = "",
+        structures: Iterable[str] = (),
+        speed: str = "normal",
+        device: str = "auto",
+        output: slicer.vtkMRMLSegmentationNode | None = None,
+        mode: str = "replace",
+        mayDownload: bool = False,
+        onEvent: Callable[[Event], None] | None = None,
+        **options: object,
+    ) -> SegmentationRun:
+        """Start segmenting the frames of a sequence, all of them by one engine process.
+
+        The result is a sequence of segmentations in the same browser; its proxy is the output.
+
+        :param volume: the proxy of a sequence.
+        :param frames: ``all``, ``current``, or numbers from 1 as text ("3-10"); or indices from 0.
+        :raises SegmentationError: as :meth:`segment`, and if the volume shows no sequence.
+        """
+        target = Target.of(volume, output, mode)
+        found = find_sequence(volume)
+        if found is None:
+            raise InputError(
+                "input.not_in_sequence",
+                "The volume shows no sequence.",
+                "Choose the volume of a sequence browser, or segment it as a single volume.",
+            )
+        browser = found[0]
+        choice = frames if isinstance(frames, str) else tuple(frames)
+        count, current = browser.GetNumberOfItems(), browser.GetSelectedItemNumber()
+        chosen = read_frames(browser, volume, parse_frames(choice, count, current))
+        request = self._request(task, structures, speed, device, options)
+        complete(request)
+        settings = self._settings(mayDownload)
+        job = segment_frames(
+            (Frame(*frame.read()) for frame in chosen),
+            len(chosen),
+            request,
+            settings,
+            volume_modality(volume),
+            onEvent or self._log,
+        )
+
+        def finish(results: tuple[Segmentation, ...]) -> slicer.vtkMRMLSegmentationNode:
+            target.check()
+            imported = import_frames(
+                zip(chosen, map(self._layers, results), strict=True),
+                browser,
+                volume,
+                output,
+                name=target.newName(results[0].banner),
+                mode=mode,
+                provenance=provenance_texts(results[0].report),
+            )
+            node = imported.segmentation_node
+            if output is not None:
+                self._previous[node] = lambda: self._forget(node, imported.undo)
+            return node
+
+        return SegmentationRun(job, finish)
+
+    def canRestorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Whether :meth:`restorePrevious` has something to put back."""
+        for node in [node for node in self._previous if node.GetScene() is None]:
+            del self._previous[node]  # removed from its scene
+        return segmentation in self._previous
+
+    def restorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode) -> None:
+        """Undo the last run into a segmentation: one level, and a second call brings it back.
+
+        :raises InputError: if no run of this logic changed it.
+        """
+        if not self.canRestorePrevious(segmentation):
+            raise InputError(
+                "input.nothing_to_restore",
+                "Nothing is remembered of what the segmentation held before.",
+                "Only the last run's result can be undone, and only once it has ended.",
+            )
+        self._previous[segmentation]()
+
+    def _restore(self, node: slicer.vtkMRMLSegmentationNode, snapshot: Snapshot) -> None:
+        self._remember(node, restore_snapshot(node, snapshot))
+
+    def _remember(self, node: slicer.vtkMRMLSegmentationNode, snapshot: Snapshot) -> None:
+        self._previous[node] = lambda: self._restore(node, snapshot)
+
+    def _forget(self, node: slicer.vtkMRMLSegmentationNode, undo: Callable[[], None]) -> None:
+        del self._previous[node]
+        undo()
+
+    def _request(
+        self,
+        task: str,
+        structures: Iterable[str],
+        speed: str,
+        device: str,
+        options: dict[str, object],
+    ) -> Request:
+        names = (structures,) if isinstance(structures, str) else tuple(structures)
+        return Request(task=task, structures=names, speed=speed, device=device, options=options)
+
+    def _settings(self, mayDownload: bool) -> Settings:
+        weights = self.totalSegmentatorWeightsPath
+        return Settings(
             self._engine(),
             may_download=mayDownload,
             weights=Path(weights) if weights else None,
             keep_files=not self.clearOutputFolder,
         )
-        request = check(request, settings)  # before the volume's voxels are looked at
-        image, notices = read_volume(volume)
-        image = image.with_array(image.array.copy())  # edits during the run must not reach it
-        job = segment(image, request, settings, notices, onEvent or self._log)
-        return SegmentationRun(job, lambda result: self._finish(result, scene, volume, output))
 
     def _finish(
-        self,
-        result: Segmentation,
-        scene: slicer.vtkMRMLScene,
-        volume: slicer.vtkMRMLScalarVolumeNode,
-        output: slicer.vtkMRMLSegmentationNode | None,
+        self, result: Segmentation, target: Target, makeTable: bool
     ) -> slicer.vtkMRMLSegmentationNode:
         """Put a result into the scene, whose nodes may have gone in the meantime."""
-        # The nodes themselves: ids are used again, by another patient's volume for example.
-        if not all(scene.IsNodePresent(node) for node in (volume, output) if node):
-            raise InputError(
-                "input.node_removed",
-                "The volume or the segmentation was removed from the scene during the run.",
-                "Run again.",
-            )
-        if not same_grid(volume_to_image(volume), result.labels):
+        target.check()
+        if not same_grid(volume_to_image(target.volume), result.layers[0].labels):
             raise InputError(
                 "input.volume_changed", "The volume was changed during the run.", "Run again."
             )
-        segments = result.segments
-        if not self.useStandardSegmentNames:
-            segments = [dataclasses.replace(record, name=record.id) for record in segments]
-        if output is not None:
-            import_labels(result.labels, segments, output, volume)
-            return output
-        mark = " (demo)" if result.banner else ""
-        name = scene.GenerateUniqueName(f"{volume.GetName()} segmentation{mark}")
-        output = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        made = []
         try:
-            import_labels(result.labels, segments, output, volume)
+            node = target.output
+            if node is None:
+                node = target.addNode("vtkMRMLSegmentationNode", target.newName(result.banner))
+                made.append(node)
+            if makeTable:
+                table = target.addNode("vtkMRMLTableNode", f"{node.GetName()} report")
+                made.append(table)
+                fill_table(result.report, table)
+            before = take_snapshot(node)
+            provenance = provenance_texts(result.report)
+            import_layers(self._layers(result), node, target.volume, target.mode, provenance)
         except Exception:
-            scene.RemoveNode(output)
+            for node in made:
+                target.scene.RemoveNode(node)
             raise
-        return output
+        if target.output is not None:
+            self._remember(node, before)
+        return node
+
+    def _layers(self, result: Segmentation) -> list[Layer]:
+        """The layers with the names that the user wants."""
+        if self.useStandardSegmentNames:
+            return list(result.layers)
+        return [
+            dataclasses.replace(
+                layer, segments=tuple(dataclasses.replace(s, name=s.id) for s in layer.segments)
+            )
+            for layer in result.layers
+        ]
 
     def process(
         self,
@@ -646,24 +867,21 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
         :param quality: normal, fast or faster; True means fast, False normal.
         :param fast: name that early versions had for a boolean quality.
-        :param subset: class names to segment only.
+        :param subset: structures to segment only; without a task, the tasks that find them.
+        :param sequenceBrowserNode: a browser that shows a sequence in the volume: all its frames
+            are segmented.
         :param interactive: kept for older scripts; no dialog is ever shown.
         :raises SegmentationError: what went wrong; the segmentation is as before.
         """
-        if sequenceBrowserNode is not None:
-            raise InputError(
-                "input.sequence",
-                "Sequences cannot be segmented yet.",
-                "Segment the frames one by one.",
-            )
         quality = fast if fast is not None else quality
         if isinstance(quality, bool) or quality is None:
             quality = "fast" if quality else "normal"
-        task = task or "total"
+        task = task or ("" if subset else "total")
         speed = {"faster": "fastest"}.get(quality, quality)
-        if speed not in self.getSupportedSpeeds(task):
+        if task and speed not in self.getSupportedSpeeds(task):
             speed = "normal"  # as the former extension did
-        self.segment(
+        start = self.segmentSequence if sequenceBrowserNode is not None else self.segment
+        start(
             inputVolume,
             task=task,
             structures=subset or (),
@@ -676,7 +894,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
     def _optionsOf(self, task: str) -> dict[str, bool]:
         """The engine options that are attributes of the logic, as far as the engine has them."""
-        if catalog.task(task).engine != "totalsegmentator":
+        if task and catalog.task(task).engine != "totalsegmentator":
             return {}
         return {
             "robust_crop": self.robustCrop,

@@ -37,6 +37,65 @@ assert logic.isLicenseRequiredForTask("face") and not logic.isLicenseRequiredFor
 assert logic.tasks["total"]["title"]
 name, color = logic.getSegmentLabelColor(logic.totalSegmentatorLabelTerminology["kidney_left"])
 assert name == "Left kidney" and len(color) == 3
+
+# A subset without a task: the structures are planned, and names may be any.
+requests = []
+logic.segment = lambda volume, **values: requests.append(values) or Waiting()
+class Waiting:
+    def wait(self): pass
+logic.process(volume, segmentation, subset=["liver", "lungs"])
+assert requests[0]["task"] == "" and list(requests[0]["structures"]) == ["liver", "lungs"]
+print("done")
+"""
+
+SEQUENCE = """
+import sys
+import slicer
+from TotalSegmentator import TotalSegmentatorLogic
+from TotalSegmentatorLib.errors import InputError
+from TotalSegmentatorLib.scene.headless import HeadlessApplication
+
+application = HeadlessApplication()
+scene = slicer.mrmlScene = application.scene
+volume = application.load_volume(sys.argv[1])
+sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+for value in ("0", "1", "2"):
+    sequence.SetDataNodeAtValue(volume, value)
+browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+browser.SetSelectedItemNumber(1)
+application.sequences.UpdateProxyNodesFromSequences(browser)
+proxy = browser.GetProxyNode(sequence)
+logic = TotalSegmentatorLogic()
+logic.enginePython = sys.argv[2]
+output = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+started = []
+logic.logCallback = started.append
+logic.process(proxy, output, task="demo", subset=["liver"], sequenceBrowserNode=browser)
+assert browser.GetSelectedItemNumber() == 1
+segmentations = browser.GetSequenceNode(output)
+assert segmentations.GetNumberOfDataNodes() == 3
+for n in range(3):
+    content = segmentations.GetNthDataNode(n).GetSegmentation()
+    assert content.GetNthSegmentID(0) == "liver" and content.GetNumberOfSegments() == 1
+assert output.GetSegmentation().GetSegmentIDs() == ("liver",)
+before = scene.GetNumberOfNodes()
+try:
+    logic.segmentSequence(volume, task="demo")
+except InputError as error:
+    assert error.code == "input.not_in_sequence"
+else:
+    raise AssertionError("not a sequence")
+run = logic.segmentSequence(proxy, "1-2", task="demo")
+run.cancel()
+try:
+    run.wait()
+except Exception as error:
+    assert error.code == "cancelled", error
+assert scene.GetNumberOfNodes() == before
+assert logic.canRestorePrevious(output)
+logic.restorePrevious(output)
+assert browser.GetSequenceNode(output) is None
 print("done")
 """
 
@@ -47,6 +106,10 @@ from TotalSegmentator import TotalSegmentatorLogic
 from TotalSegmentatorLib.errors import CancelledError, InputError
 from TotalSegmentatorLib.scene.headless import HeadlessApplication
 
+def segments(node):
+    content = node.GetSegmentation()
+    return [content.GetNthSegment(n) for n in range(content.GetNumberOfSegments())]
+
 application = HeadlessApplication()
 volume = application.load_volume(sys.argv[1])
 logic = TotalSegmentatorLogic()
@@ -56,6 +119,20 @@ run = logic.segment(volume, task="demo", device="cpu")
 segmentation = run.wait()
 assert segmentation.GetSegmentation().GetSegment("liver").GetName() == "liver"
 assert run.progress.fraction > 0.9
+labels = [liver.GetName() for liver in segments(segmentation)]
+assert segmentation.GetAttribute("TotalSegmentator.task") == "demo"
+logic.useStandardSegmentNames = True
+run = logic.segment(volume, task="demo", structures=["spleen"], output=segmentation, mode="append",
+                    makeTable=True)
+assert run.wait() is segmentation
+assert len(segments(segmentation)) == len(labels) + 1
+assert "Spleen" in [segment.GetName() for segment in segments(segmentation)]
+table = application.scene.GetFirstNodeByClass("vtkMRMLTableNode")
+assert table.GetNumberOfRows() == 1 and table.GetCellText(0, 0) == "spleen"
+logic.restorePrevious(segmentation)
+assert [segment.GetName() for segment in segments(segmentation)] == labels
+logic.restorePrevious(segmentation)
+assert len(segments(segmentation)) == len(labels) + 1
 run = logic.segment(volume, task="demo")
 run.cancel()
 try:
@@ -73,7 +150,11 @@ print("done")
 """
 
 
-@pytest.mark.parametrize("script", [FORMER_API, NEW_API], ids=["former", "new"])
+@pytest.mark.parametrize(
+    "script",
+    [FORMER_API, NEW_API, pytest.param(SEQUENCE, marks=pytest.mark.slow)],
+    ids=["former", "new", "sequence"],
+)
 def test_script(script, sample, engine, tmp_path):
     path = tmp_path / "script.py"
     path.write_text(script)

@@ -54,6 +54,7 @@ def test_report_is_complete(result):
         "input",
         "request",
         "provenance",
+        "runs",
         "structures",
         "warnings",
         "timings_s",

@@ -15,9 +15,9 @@ from support.processes import engine_processes, wait_until_gone
 
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.errors import CancelledError, InputError
-from TotalSegmentatorLib.images import SegmentRecord, read_image
+from TotalSegmentatorLib.images import Layer, SegmentRecord, read_image
 from TotalSegmentatorLib.jobs import Job
-from TotalSegmentatorLib.scene import image_to_volume, import_labels, volume_to_image
+from TotalSegmentatorLib.scene import image_to_volume, import_layers, volume_to_image
 
 MODULE = Path(__file__).resolve().parents[3] / "TotalSegmentator" / "TotalSegmentator.py"
 UI = MODULE.parent / "Resources" / "UI" / "TotalSegmentator.ui"
@@ -50,7 +50,8 @@ def earlier(panel, volume):
     image = volume_to_image(volume)
     labels = image.with_array((image.array > 300).astype(np.uint8))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "earlier work")
-    import_labels(labels, [SegmentRecord("mine", "My bone", 1, (1, 2, 3), "")], node, volume)
+    record = SegmentRecord("mine", "My bone", 1, (1, 2, 3), "")
+    import_layers([Layer(labels, (record,))], node, volume)
     panel.ui.outputSegmentationSelector.setCurrentNode(node)
     return node
 
@@ -127,8 +128,58 @@ def test_apply_brings_a_segmentation(panel, volume, host, runs):
     assert "Warning: The demo model" in panel.ui.logTextEdit.toPlainText()
     assert panel.ui.applyButton.enabled
     assert panel.ui.show3DButton.enabled
+    assert not panel.ui.undoButton.enabled  # there was nothing before
+    table = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")
+    assert table.GetName() == "ct segmentation (demo) report"
+    assert "Liver" in [table.GetCellText(row, 1) for row in range(table.GetNumberOfRows())]
+    assert node.GetAttribute("TotalSegmentator.task") == "demo"
     assert wait_until_gone(runs) == []
     assert list(runs.iterdir()) == []
+
+
+def test_result_can_be_undone_and_brought_back(panel, volume, earlier, host, runs):
+    assert not panel.ui.undoButton.enabled
+    start_and_wait_for_engine(panel, host, runs)
+    assert not panel.ui.undoButton.enabled
+    assert finished(panel, host)
+    found = segment_ids(earlier)
+    assert "mine" not in found and "liver" in found
+    panel.ui.undoButton.click()
+    assert segment_ids(earlier) == ["mine"]
+    assert "back" in panel.ui.statusLabel.text
+    panel.ui.undoButton.click()
+    assert segment_ids(earlier) == found
+    slicer.mrmlScene.RemoveNode(earlier)
+    assert not panel.ui.undoButton.enabled
+
+
+@pytest.mark.slow
+def test_frames_of_a_sequence(panel, volume, sample, host, runs):
+    assert not panel.ui.framesLineEdit.isVisibleTo(panel.ui.inputsCollapsibleButton)
+    logic = slicer.vtkSlicerSequencesLogic()
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "ct sequence")
+    for value in ("0", "1", "2"):
+        sequence.SetDataNodeAtValue(volume, value)
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.SetSelectedItemNumber(0)
+    logic.UpdateProxyNodesFromSequences(browser)
+    proxy = browser.GetProxyNode(sequence)
+    panel.ui.inputVolumeSelector.setCurrentNode(proxy)
+    assert panel.ui.framesLineEdit.isVisibleTo(panel.ui.inputsCollapsibleButton)
+    panel.ui.framesLineEdit.text = "2-5"
+    panel.ui.applyButton.click()
+    assert "There is no frame 5; the sequence has 3." in panel.ui.statusLabel.text
+    panel.ui.framesLineEdit.text = "2-3"
+    start_and_wait_for_engine(panel, host, runs)
+    assert finished(panel, host)
+    node = panel._parameterNode.outputSegmentation
+    assert browser.GetSelectedItemNumber() == 0
+    assert segment_ids(node) == []  # frame 1 was not asked for
+    browser.SetSelectedItemNumber(2)
+    logic.UpdateProxyNodesFromSequences(browser)
+    assert "liver" in segment_ids(node)
+    assert wait_until_gone(runs) == []
 
 
 def test_cancel_changes_nothing_and_leaves_no_process(panel, volume, earlier, host, runs):
@@ -225,14 +276,14 @@ def test_labelmap_is_not_taken_as_input(panel, host, module):
     assert not panel.ui.applyButton.enabled
 
 
-def test_sheared_volume_is_refused_before_anything_starts(panel, volume, runs):
+def test_badly_sheared_volume_is_refused_before_anything_starts(panel, volume, runs):
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
-    matrix.SetElement(0, 2, 1.0)
+    matrix.SetElement(0, 2, 9.0)
     volume.SetIJKToRASMatrix(matrix)
     panel.ui.applyButton.click()
     assert panel._run is None
-    assert "not perpendicular" in panel.ui.statusLabel.text
+    assert "off perpendicular" in panel.ui.statusLabel.text
     assert list(runs.iterdir()) == []
 
 

@@ -19,6 +19,7 @@ from TotalSegmentatorLib.images import (
     read_labelmap,
     write_segmentation,
 )
+from TotalSegmentatorLib.images.layer import ID_TAG
 
 ENTRY = (
     "Segmentation category and type - Total Segmentator~SCT^123037004^Anatomical Structure~"
@@ -47,7 +48,8 @@ def test_simpleitk_reads_voxels_and_keys(tmp_path: Path) -> None:
     assert np.array_equal(sitk.GetArrayFromImage(judge), labels.array)
     assert judge.GetMetaData("Segment1_ID") == segments[1].id
     assert judge.GetMetaData("Segment1_Name") == segments[1].name
-    assert judge.GetMetaData("Segment0_Tags") == f"TerminologyEntry:{ENTRY}|"
+    tags = f"TerminologyEntry:{ENTRY}|TotalSegmentator.id:{segments[0].id}|"
+    assert judge.GetMetaData("Segment0_Tags") == tags
     assert judge.GetMetaData("TotalSegmentator_task") == "total"
     assert judge.GetMetaData("TotalSegmentator_request") == PROVENANCE["request"]
     assert np.allclose(read_labelmap(path).ijk_to_ras, labels.ijk_to_ras)
@@ -69,6 +71,7 @@ def test_slicer_reads_it(tmp_path: Path) -> None:
         assert segment.GetLabelValue() == record.label
         assert np.allclose(np.array(segment.GetColor()) * 255, record.color, atol=0.01)
         assert terminology(slicer, segment) == record.terminology
+        assert tag(segment, ID_TAG) == record.id
         assert np.array_equal(voxel_places(segment), places_of(labels, record.label))
 
 
@@ -123,11 +126,14 @@ def load_segmentation(slicer: Any, path: Path) -> Any:
 
 
 def terminology(slicer: Any, segment: Any) -> str:
+    return tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
+
+
+def tag(segment: Any, name: str) -> str:
     from vtk import reference
 
     text = reference("")
-    found = segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), text)
-    return str(text) if found else ""
+    return str(text) if segment.GetTag(name, text) else ""
 
 
 def voxel_places(segment: Any) -> np.ndarray:

@@ -99,10 +99,21 @@ def test_a_bend_further_up_is_refused(application):
     assert refusal(node).code == "input.nonlinear_transform"
 
 
-def test_a_sheared_volume_is_refused(application):
+def test_a_sheared_volume_is_read_as_it_is_with_a_notice(application):
     matrix = STRAIGHT.copy()
-    matrix[1, 2] = 0.4
-    assert refusal(add_volume(application, matrix)).code == "input.sheared"
+    matrix[1, 2] = 2.0 * np.tan(np.radians(20))
+    node = add_volume(application, matrix)
+    image, notices = read_volume(node)
+    assert [notice.code for notice in notices] == ["input.straightened"]
+    assert "The volume is tilted by 20 degrees" in notices[0].message
+    np.testing.assert_array_equal(image.ijk_to_ras, matrix)
+    assert np.shares_memory(image.array, slicer.util.arrayFromVolume(node))
+
+
+def test_a_badly_sheared_volume_is_refused(application):
+    matrix = STRAIGHT.copy()
+    matrix[1, 2] = 2.5
+    assert refusal(add_volume(application, matrix)).code == "input.bad_geometry"
 
 
 def test_a_volume_without_voxels_is_refused(application):

@@ -11,6 +11,10 @@ from .image import Image
 from .values import label_type
 
 
+#: Tag of a segment that came from us: its structure's id.
+ID_TAG = "TotalSegmentator.id"
+
+
 @dataclass(frozen=True)
 class SegmentRecord:
     """One segment of a layer.

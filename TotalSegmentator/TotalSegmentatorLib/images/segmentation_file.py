@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from .geometry import itk_from_ijk_to_ras
 from .itk_files import quiet_itk
-from .layer import Layer, SegmentRecord
+from .layer import ID_TAG, Layer, SegmentRecord
 from .whole_file import whole_file
 from .writing import as_labels
 
@@ -91,6 +91,11 @@ def _segment_keys(
         "LabelValue": str(segment.label),
         "Layer": str(layer),
         "Extent": " ".join(f"0 {size - 1}" for size in shape_ijk),
-        "Tags": f"TerminologyEntry:{segment.terminology}|" if segment.terminology else "",
+        "Tags": "".join(f"{name}:{value}|" for name, value in _tags(segment).items()),
     }
     return {f"Segment{number}_{key}": value for key, value in values.items()}
+
+
+def _tags(segment: SegmentRecord) -> dict[str, str]:
+    own = {ID_TAG: segment.id}
+    return {"TerminologyEntry": segment.terminology, **own} if segment.terminology else own

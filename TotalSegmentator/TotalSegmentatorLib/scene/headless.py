@@ -33,6 +33,7 @@ class HeadlessApplication:
         self.logic.SetModuleLogic("Colors", colors)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
         self.volumes = self._add_logic("Volumes", slicer.vtkSlicerVolumesLogic())
+        self.sequences = self._add_logic("Sequences", slicer.vtkSlicerSequencesLogic())
         # Registers the converters between labelmaps and surfaces.
         self.segmentations = self._add_logic(
             "Segmentations", slicer.vtkSlicerSegmentationsModuleLogic()
