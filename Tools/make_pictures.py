@@ -2,13 +2,18 @@
 
     .venv/bin/python Tools/make_pictures.py      (after `make demo`)
 
-Writes Screenshot01.jpg (the panel, as the host shows it, beside the result), Docs/demo.png and the
-icon. A screenshot of Slicer itself replaces the first once there is one.
+Writes Screenshot01.jpg (the panel, as the host shows it, beside the result), Docs/demo.png,
+Docs/names.png (the sample CT's reference labels with our names and colours) and the icon. A
+screenshot of Slicer itself replaces the first once there is one.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,9 +23,17 @@ import slicer  # noqa: E402
 from slicerhost import host as slicerhost  # noqa: E402  (sets Qt's platform, so before PySide6)
 
 from PySide6 import QtCore, QtGui  # noqa: E402  # isort: skip
+from TotalSegmentatorLib import catalog  # noqa: E402
 from TotalSegmentatorLib.environment import interpreter  # noqa: E402
 from TotalSegmentatorLib.environment.sample_data import sample_ct  # noqa: E402
-from TotalSegmentatorLib.images import read_image  # noqa: E402
+from TotalSegmentatorLib.images import (  # noqa: E402
+    Layer,
+    SegmentRecord,
+    read_image,
+    read_labelmap,
+    write_segmentation,
+)
+from TotalSegmentatorLib.report import measure, segment_records  # noqa: E402
 from TotalSegmentatorLib.scene import image_to_volume  # noqa: E402
 
 MODULE = ROOT / "TotalSegmentator" / "TotalSegmentator.py"
@@ -39,6 +52,7 @@ def main() -> None:
     result = QtGui.QImage(str(DEMO))
     save(beside(panel, result), ROOT / "Screenshot01.jpg", 90)
     save(scaled(result, 1200), ROOT / "Docs" / "demo.png")
+    save(names_and_colors(), ROOT / "Docs" / "names.png")
     icon = scaled(result.copy(ICON_PART), ICON_PIXELS)
     save(icon, ROOT / "TotalSegmentator.png")
     save(icon, MODULE.parent / "Resources" / "Icons" / "TotalSegmentator.png")
@@ -67,6 +81,42 @@ def panel_after_a_run() -> QtGui.QImage:
     host.screenshot(module.panel, path)
     host.unloadModule(module)
     return QtGui.QImage(str(path))
+
+
+def names_and_colors() -> QtGui.QImage:
+    """The official labels of the sample CT, drawn in our colours beside a list of our names."""
+    sample = sample_ct(ROOT / ".cache" / "sample")
+    labels, image = read_labelmap(sample.reference), read_image(sample.ct)[0]
+    records = segment_records(measure(labels, image, catalog.task("total").labels))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_segmentation([Layer(labels, records)], folder / "reference.seg.nrrd", {})
+        command = [sys.executable, "-m", "TotalSegmentatorLib.scene.rendering", sample.ct]
+        arguments = [folder / "reference.seg.nrrd", folder / "picture.png"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "TotalSegmentator")}
+        parts = [str(part) for part in [*command, *arguments]]
+        subprocess.run(parts, env=environment, check=True)
+        drawn = scaled(QtGui.QImage(str(folder / "picture.png")), 1100)
+    return beside(drawn, name_list(records, drawn.height()))
+
+
+def name_list(records: Sequence[SegmentRecord], height: int) -> QtGui.QImage:
+    """A colour and a name for each segment, in two columns."""
+    rows = -(-len(records) // 2)
+    line, width = height // (rows + 1), 250
+    picture = QtGui.QImage(2 * width, height, QtGui.QImage.Format.Format_RGB32)
+    picture.fill(QtGui.QColor(20, 24, 30))
+    painter = QtGui.QPainter(picture)
+    font = painter.font()
+    font.setPixelSize(max(line - 6, 8))
+    painter.setFont(font)
+    painter.setPen(QtGui.QColor(220, 227, 235))
+    for number, record in enumerate(records):
+        left, top = number // rows * width + 12, number % rows * line + line // 2
+        painter.fillRect(left, top + 3, line - 6, line - 6, QtGui.QColor(*record.color))
+        painter.drawText(left + line + 2, top + line - 5, record.name)
+    painter.end()
+    return picture
 
 
 def beside(left: QtGui.QImage, right: QtGui.QImage) -> QtGui.QImage:
