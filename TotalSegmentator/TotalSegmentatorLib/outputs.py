@@ -9,7 +9,8 @@ from typing import Any
 
 from .errors import InputError
 from .images import file_suffix, whole_file, write_labelmap, write_segmentation
-from .report import SCHEMA, provenance_texts, write_csv
+from .jobs import Request
+from .report import SCHEMA, provenance_texts, public_provenance, write_csv
 from .segment import Segmentation
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii")
@@ -27,7 +28,7 @@ def write_file(segmentation: Segmentation, path: Path) -> None:
         write_segmentation(segmentation.layers, path, provenance_texts(segmentation.report))
     elif suffix in SUFFIXES:
         layer = segmentation.merged()
-        comment = json.dumps(provenance_texts(segmentation.report), ensure_ascii=False)
+        comment = json.dumps(public_provenance(segmentation.report), ensure_ascii=False)
         write_labelmap(layer.labels, path, layer.label_names, segmentation.banner, comment)
     else:
         raise InputError(
@@ -66,7 +67,9 @@ def write_folder(segmentation: Segmentation, folder: Path) -> None:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """The report in a folder; empty if there is none that can be read."""
+    """The report in a folder with a whole result; empty if there is none that can be read."""
+    if not all((folder / name).is_file() for name in (SEGMENTATION, LABELMAP, TABLE)):
+        return {}
     try:
         return load_report(folder / REPORT)
     except InputError:
@@ -80,10 +83,16 @@ def load_report(path: Path) -> dict[str, Any]:
     """
     try:
         report = json.loads(path.read_text("utf-8"))
-        known = report["schema"] == SCHEMA and {"input", "request", "structures"} <= set(report)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        whole = (
+            report["schema"] == SCHEMA
+            and all(isinstance(report["input"][key], str) for key in ("path", "sha256"))
+            and isinstance(report["provenance"], dict)
+            and all(isinstance(s["id"], str) and "voxels" in s for s in report["structures"])
+        )
+        Request.from_dict(report["request"])
+    except (OSError, ValueError, TypeError, KeyError, InputError) as error:
         raise _no_report(path, str(error)) from error
-    if not known:
+    if not whole:
         raise _no_report(path)
     return dict(report)
 

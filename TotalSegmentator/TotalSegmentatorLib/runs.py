@@ -25,11 +25,13 @@ class Runs:
 
     :param asked: the request as it came.
     :param requests: a completed request for every task, general tasks first.
+    :param wanted: the ids of the structures that were asked for by name.
     :param sentence: what was chosen, for people; empty if there was nothing to choose.
     """
 
     asked: Request
     requests: tuple[Request, ...]
+    wanted: frozenset[str] = frozenset()
     sentence: str = ""
 
     @property
@@ -39,18 +41,9 @@ class Runs:
 
     @property
     def modality(self) -> str:
-        """``CT`` or ``MR`` if that is what all the tasks are for; else empty."""
-        modalities = {_modality(request) for request in self.requests}
-        return modalities.pop() if len(modalities) == 1 else ""
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The class names that were asked for by name."""
-        return frozenset(name for request in self.requests for name in request.structures)
-
-
-def _modality(request: Request) -> str:
-    return "" if request.task == CUSTOM_TASK else catalog.task(request.task).modality
+        """``CT`` or ``MR``, which all tasks of a plan are for; empty for a user's own model."""
+        task = self.requests[0].task
+        return "" if task == CUSTOM_TASK else catalog.task(task).modality
 
 
 def complete(request: Request, modality: str = "") -> Runs:
@@ -75,18 +68,19 @@ def complete(request: Request, modality: str = "") -> Runs:
             f"Use {' or '.join(WHOLE_BODY)}, or leave it out.",
         )
     if request.model or request.task == CUSTOM_TASK:
-        return Runs(request, (_with_options(_with_model(request)),))
+        run = _with_options(_with_model(request))
+        return Runs(request, (run,), frozenset(catalog.structure(s).id for s in run.structures))
     modality = request.modality or modality
     if request.task or not request.structures:
         task = request.task or WHOLE_BODY.get(modality, WHOLE_BODY["CT"])
-        request = _with_task(dataclasses.replace(request, task=task))
-        return Runs(request, (_with_options(request),))
+        run = _with_options(_with_task(dataclasses.replace(request, task=task)))
+        return Runs(request, (run,), frozenset(run.structures))
     plan = catalog.plan(request.structures, modality, request.speed)
     steps = tuple(
         _with_options(_with_task(dataclasses.replace(request, **dataclasses.asdict(step))))
         for step in plan.steps
     )
-    return Runs(request, steps, plan.sentence)
+    return Runs(request, steps, frozenset(plan.structures), plan.sentence)
 
 
 def _with_model(request: Request) -> Request:
@@ -128,9 +122,11 @@ def _with_options(request: Request) -> Request:
 def check(runs: Runs, settings: Settings) -> Runs:
     """What can be known of this computer before minutes are spent; returns the runs.
 
-    :raises SetupError: ``weights.missing``.
+    :raises SetupError: ``weights.missing``, ``licence.missing``.
     """
-    models = [model for one in runs.requests for model in _models(one)]
+    tasks = [catalog.task(one.task) for one in runs.requests if one.task != CUSTOM_TASK]
+    environment.check_licence([t.title for t in tasks if t.licensed], settings.engine.variables)
+    models = list(dict.fromkeys(model for one in runs.requests for model in _models(one)))
     environment.check_weights(models, settings.weights_folder, settings.may_download)
     return runs
 

@@ -6,10 +6,12 @@ Every face calls :func:`segment`: Apply, the console, the command line.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import catalog
 from .images import Image, Layer, Notice, SegmentRecord, merge_layers
 from .jobs import EngineResult, Event, Feed, Job, JobContext, Log, Request, Stage, Warned
 from .jobs.job import EventHandler
@@ -159,8 +161,16 @@ def _measured(
     image: Image, request: Request, result: tuple[Image, EngineResult]
 ) -> tuple[Layer, tuple[StructureReport, ...]]:
     labels, answer = result
-    structures = measure(labels, image, answer.label_names, request.task)
-    return Layer(labels, segment_records(structures), answer.label_names), structures
+    names = _ids(answer.label_names)
+    structures = measure(labels, image, names, request.task)
+    return Layer(labels, segment_records(structures), names), structures
+
+
+def _ids(label_names: Mapping[int, str]) -> dict[int, str]:
+    """The catalogue's ids for an engine's own names, unless two of them mean the same."""
+    ids = {label: catalog.structure(name).id for label, name in label_names.items()}
+    times = Counter(ids.values())
+    return {label: id if times[id] == 1 else label_names[label] for label, id in ids.items()}
 
 
 def _noting(context: JobContext, warnings: list[Notice]) -> EventHandler:

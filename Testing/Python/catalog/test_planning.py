@@ -265,7 +265,7 @@ def test_every_structure_of_every_offered_task_can_be_planned() -> None:
             assert list(given_by(plan([id], modality))) == [id]
             assert id in plan([id], modality).sentence
             name = catalog.structure(id).name
-            assert catalog.expand([name], modality), name
+            assert catalog.understand([name], modality).structures, name
         everything = plan(ids, modality)
         assert sorted(given_by(everything)) == ids
 
@@ -294,7 +294,7 @@ def test_every_structure_of_every_offered_task_can_be_planned() -> None:
     ],
 )
 def test_words_for_structures(word: str, ids: list[str]) -> None:
-    assert list(catalog.expand([word], "CT")) == ids
+    assert list(catalog.understand([word], "CT").structures) == ids
 
 
 @pytest.mark.parametrize(
@@ -319,21 +319,24 @@ def test_words_for_structures(word: str, ids: list[str]) -> None:
     ],
 )
 def test_words_for_groups(word: str, ct: int, mr: int) -> None:
-    assert len(set(catalog.expand([word], "CT"))) == ct
+    assert len(set(catalog.understand([word], "CT").structures)) == ct
     if mr:
-        assert len(set(catalog.expand([word], "MR"))) == mr
+        assert len(set(catalog.understand([word], "MR").structures)) == mr
     else:
         assert error([word], "MR").code == "input.wrong_modality"
 
 
 def test_an_id_is_the_structure_where_a_task_gives_it_else_the_group() -> None:
-    assert catalog.expand(["vertebrae", "lung_left"], "MR") == ("vertebrae", "lung_left")
+    assert catalog.understand(["vertebrae", "lung_left"], "MR").structures == (
+        "vertebrae",
+        "lung_left",
+    )
     lobes = ("lung_upper_lobe_left", "lung_lower_lobe_left")
-    assert catalog.expand(["lung_left"], "CT") == lobes
+    assert catalog.understand(["lung_left"], "CT").structures == lobes
 
 
 def test_names_that_overlap_are_taken_once() -> None:
-    ids = catalog.expand(["kidneys", "kidney_left", "abdominal organs"], "CT")
+    ids = catalog.understand(["kidneys", "kidney_left", "abdominal organs"], "CT").structures
     assert len(ids) == len(set(ids)) == 12
 
 

@@ -122,3 +122,13 @@ def test_missing_weights_without_consent(call, image, work, monkeypatch):
     answer = call("segment", image, *arguments)
     assert_refused(answer, "weights.missing", 4)
     assert "--yes" in answer.err
+
+
+@pytest.mark.parametrize("names", ["", ",", " , "])
+def test_an_empty_list_of_structures_is_not_everything(segment, image, names):
+    assert_refused(segment(image, "--structures", names), "input.no_structure")
+
+
+def test_report_beside_a_folder_is_refused(call, image, tmp_path):
+    answer = call("segment", image, "-o", tmp_path / "out", "--report", tmp_path / "r.json")
+    assert_refused(answer, "output.report_in_folder")

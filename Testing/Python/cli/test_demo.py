@@ -27,7 +27,7 @@ def demo(call, engine, sample, tmp_path, runs):
     return demo
 
 
-def test_demo_leaves_four_files_and_a_table(demo, tmp_path):
+def test_demo_leaves_its_files_and_a_table(demo, tmp_path):
     answer = demo()
     assert answer.code == 0, answer.err
     assert DEMO_BANNER in answer.out
@@ -36,6 +36,7 @@ def test_demo_leaves_four_files_and_a_table(demo, tmp_path):
     assert names == {
         "report.json",
         "segmentation.nii.gz",
+        "structures.csv",
         "segmentation.png",
         "segmentation.seg.nrrd",
     }
@@ -62,7 +63,12 @@ def test_demo_without_a_way_to_draw_keeps_the_rest_and_exits_with_3(demo, tmp_pa
     assert "[environment.rendering]" in answer.err
     assert "libegl1" in answer.err
     names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names == {"report.json", "segmentation.nii.gz", "segmentation.seg.nrrd"}
+    assert names == {
+        "report.json",
+        "segmentation.nii.gz",
+        "segmentation.seg.nrrd",
+        "structures.csv",
+    }
 
 
 @pytest.mark.slow

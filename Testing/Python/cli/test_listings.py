@@ -58,3 +58,22 @@ def test_wrong_usage(call, arguments):
     answer = call(*arguments)
     assert answer.code == 2
     assert answer.out == ""
+
+
+def test_structures_as_json_have_a_fixed_form(call):
+    listed = json.loads(call("structures", "--json").out)
+    assert [s["id"] for s in listed[:2]] == ["spleen", "kidney_right"]  # the catalogue's order
+    codes = ("category", "type", "type_modifier", "region", "region_modifier")
+    for structure in listed:
+        assert set(structure) == {"id", "name", *codes, "color", "group", "laterality", "tasks"}
+        for code in codes:
+            assert structure[code] is None or set(structure[code]) == {"scheme", "value", "meaning"}
+        assert structure["category"] and structure["type"] and structure["tasks"]
+        assert all(isinstance(c, int) and 0 <= c <= 255 for c in structure["color"])
+
+
+def test_groups(call):
+    listed = json.loads(call("structures", "rib", "--groups", "--json").out)
+    ribs = next(group for group in listed if group["id"] == "ribs")
+    assert len(ribs["structures"]["CT"]) == 24
+    assert "lungs" in call("structures", "--groups").out

@@ -56,7 +56,7 @@ def test_only_the_report_says_which_image_it_was(first):
     assert not any(path in text or checksum in text or "ct.nii" in text for text in texts)
     provenance = json.loads(extensions[1].get_content().decode())
     assert provenance["task"] == "demo" and provenance["engine"] == "nnunet"
-    assert json.loads(provenance["requests"])[0]["structures"] == ["liver", "kidney_left"]
+    assert provenance["requests"][0]["structures"] == ["liver", "kidney_left"]
     assert nrrd.GetMetaData("TotalSegmentator_task") == "demo"
 
 
@@ -85,13 +85,33 @@ def voxels(path) -> np.ndarray:
 
 
 def test_what_is_no_report_is_refused(call, tmp_path):
-    for content in ("", "[]", "{}", '{"schema": 99, "input": {}, "request": {}, "structures": []}'):
+    whole = {
+        "schema": 1,
+        "input": {"path": "", "sha256": ""},
+        "request": {},
+        "provenance": {},
+        "structures": [],
+    }
+    wrong = [
+        whole | {"schema": 99},
+        whole | {"input": []},
+        whole | {"input": {}},
+        whole | {"request": "x"},
+        whole | {"request": {"task": 5}},
+        whole | {"request": {"structures": "liver"}},
+        whole | {"request": {"options": 5}},
+        whole | {"structures": [{}]},
+    ]
+    for content in ("", "[]", "{}", *map(json.dumps, wrong)):
         path = tmp_path / "report.json"
         path.write_text(content)
         answer = call("rerun", path, "-o", tmp_path / "out")
         assert answer.code == 2 and "[input.no_report]" in answer.err, content
     answer = call("rerun", tmp_path / "missing.json", "-o", tmp_path / "out")
     assert answer.code == 2 and "[input.no_report]" in answer.err
+    path.write_text(json.dumps(whole))
+    answer = call("rerun", path, "-o", tmp_path / "out")
+    assert answer.code == 2 and "[input.no_path]" in answer.err
 
 
 def test_the_report_itself_is_not_overwritten(first, call):

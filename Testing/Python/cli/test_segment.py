@@ -135,6 +135,7 @@ def test_batch_goes_on_after_a_bad_image_and_resumes(segment, sample, tmp_path):
         "report.json",
         "segmentation.nii.gz",
         "segmentation.seg.nrrd",
+        "structures.csv",
     }
     written = (good / "report.json").stat().st_mtime_ns
     again = segment(images, "-o", results, "--json")

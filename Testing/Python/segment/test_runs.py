@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from TotalSegmentatorLib.errors import InputError
+from TotalSegmentatorLib.errors import InputError, SetupError
 from TotalSegmentatorLib.jobs import Request
-from TotalSegmentatorLib.runs import complete
+from TotalSegmentatorLib.runs import check, complete
+from TotalSegmentatorLib.session import Settings
 
 
 def tasks_of(request: Request, modality: str = "") -> list[str]:
@@ -58,3 +61,24 @@ def test_what_cannot_be_done_is_said(request_, code):
         complete(request_)
     assert caught.value.code == code
     assert caught.value.remedy
+
+
+def test_all_that_was_asked_for_is_wanted_also_where_a_whole_task_gives_it():
+    runs = complete(Request(structures=("liver", "coronary_arteries")))
+    assert runs.wanted == {"liver", "coronary_arteries"}
+    assert complete(Request("total")).wanted == frozenset()
+
+
+def test_a_missing_licence_is_told_before_anything_is_run(tmp_path, engine):
+    runs = complete(Request(structures=("liver", "coronary_arteries")))
+    variables = {"TOTALSEG_HOME_DIR": str(tmp_path)}
+    settings = Settings(dataclasses.replace(engine, variables=variables))
+    with pytest.raises(SetupError) as caught:
+        check(runs, settings)
+    assert caught.value.code == "licence.missing"
+    (tmp_path / "config.json").write_text('{"license_number": "aca_0123456789"}')
+    with pytest.raises(SetupError) as caught:
+        check(runs, settings)
+    assert caught.value.code == "weights.missing"
+    assert caught.value.message.count("Dataset298") == 1  # both tasks crop with it
+    assert "aca_" not in str(caught.value)

@@ -6,7 +6,7 @@ are kept by hand. This room only reads them, and needs nothing but the standard 
 
 from __future__ import annotations
 
-from .groups import Group, Wanted, expand, groups, structures_in, understand
+from .groups import Group, Wanted, groups, structures_in, understand
 from .planning import Plan, Step, plan
 from .structures import Structure, find_structures, structure, structures
 from .tasks import SPEEDS, Crop, Model, Task, check_structures, task, tasks
@@ -26,7 +26,6 @@ __all__ = [
     "Task",
     "Wanted",
     "check_structures",
-    "expand",
     "find_structures",
     "groups",
     "plan",

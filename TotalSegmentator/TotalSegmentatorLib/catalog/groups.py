@@ -77,16 +77,6 @@ def offered_tasks(modality: str) -> tuple[Task, ...]:
     )
 
 
-def expand(names: Iterable[str], modality: str = "") -> tuple[str, ...]:
-    """The ids that names stand for, each once.
-
-    :param names: as in :func:`understand`.
-    :param modality: as in :func:`understand`.
-    :raises InputError: as :func:`understand`.
-    """
-    return understand(names, modality).structures
-
-
 def understand(names: Iterable[str], modality: str = "") -> Wanted:
     """Find out what names stand for.
 

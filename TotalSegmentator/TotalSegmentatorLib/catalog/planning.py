@@ -40,10 +40,12 @@ class Plan:
 
     :param steps: the runs, general ones first: where structures of two runs overlap, and only one
         can be kept, the later is the more special one.
+    :param structures: ids of all structures that were asked for.
     :param sentence: what was chosen, for people.
     """
 
     steps: tuple[Step, ...]
+    structures: tuple[str, ...]
     sentence: str
 
 
@@ -69,7 +71,7 @@ def plan(names: Iterable[str], modality: str = "", speed: str = "", licensed: bo
     sources = {id: _sources(id, offered, licensed) for id in wanted.structures}
     steps = _fewest(sources, speed or SPEEDS[0])
     sentence = _sentence(steps, wanted, speed, assumed=not modality)
-    return Plan(steps, sentence)
+    return Plan(steps, wanted.structures, sentence)
 
 
 def _check_speed(speed: str) -> None:

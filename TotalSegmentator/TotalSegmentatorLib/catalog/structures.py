@@ -113,6 +113,8 @@ def find_structures(query: str) -> tuple[Structure, ...]:
     :param query: words or parts of words in any order and case, e.g. ``kid left``.
     """
     words = query.casefold().replace("_", " ").split()
+    if not words:
+        return structures()
     found = [s for s in structures() if all(word in _haystack(s) for word in words)]
     # Short names first: "Liver" before "Liver segment 1".
     return tuple(sorted(found, key=lambda s: (len(s.name), s.name)))

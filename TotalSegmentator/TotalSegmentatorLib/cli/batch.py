@@ -16,7 +16,7 @@ from ..errors import (
     SegmentationError,
     internal_error,
 )
-from ..images import IMAGE_SUFFIXES, Image, check_output, file_suffix, read_image, whole_file
+from ..images import IMAGE_SUFFIXES, check_output, file_suffix, read_image, whole_file
 from ..jobs import Request
 from ..outputs import REPORT, read_report, write_folder
 from ..report import input_record
@@ -57,6 +57,16 @@ def image_paths(given: Sequence[Path]) -> list[Path]:
         inside = sorted(p for p in path.iterdir() if _is_image(p)) if readable else []
         paths.extend(inside or [path])
     return paths
+
+
+def modality_of_first(paths: Sequence[Path]) -> str:
+    """The modality of the first image that can be read; the others are most likely the same."""
+    for path in paths:
+        try:
+            return read_image(path)[0].modality
+        except SegmentationError:
+            continue  # told when its turn comes
+    return ""
 
 
 def _is_image(path: Path) -> bool:
@@ -129,8 +139,9 @@ def _one(
     source = str(path.absolute())
     if not overwrite and folder.exists():
         earlier = read_report(folder)
-        same_image = earlier.get("input", {}).get("sha256") == input_record(image, source)["sha256"]
-        if same_image and earlier.get("request") == _reported(request, image):
+        same_image = earlier and earlier["input"]["sha256"] == input_record(image, "")["sha256"]
+        wanted = complete(request, image.modality).request
+        if same_image and Request.from_dict(earlier["request"]) == wanted:
             return Outcome(name, "skipped")
         raise InputError(
             "output.exists",
@@ -141,10 +152,6 @@ def _one(
     write_folder(segmentation, folder)
     seconds = round(time.monotonic() - began, 1)
     return Outcome(name, "done", found=len(segmentation.segments), seconds=seconds)
-
-
-def _reported(request: Request, image: Image) -> dict[str, object]:
-    return complete(request, image.modality).request.to_dict()
 
 
 def _write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:

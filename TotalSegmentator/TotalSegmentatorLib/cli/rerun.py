@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from ..errors import InputError
 from ..images import check_output, file_suffix, read_image
 from ..jobs import Request
-from ..outputs import SUFFIXES, load_report, write_file, write_folder
+from ..outputs import REPORT, SUFFIXES, load_report, write_file, write_folder
 from ..report import input_record
 from .console import print_json, say
 from .parameters import AsJson, EnginePython, Verbose, Yes
@@ -36,6 +37,7 @@ def rerun(
         Path | None,
         typer.Option("--input", help="Segment this image instead.", show_default=False),
     ] = None,
+    device: Annotated[str, typer.Option(help="Another device than then.", show_default=False)] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
     yes: Yes = False,
     engine_python: EnginePython = None,
@@ -46,11 +48,13 @@ def rerun(
     say.verbose = verbose
     earlier = load_report(report)
     request = Request.from_dict(earlier["request"])
-    path = image_path or Path(earlier["input"]["path"])
+    if device:
+        request = dataclasses.replace(request, device=device)
+    path = image_path or _path_of(earlier)
     single = file_suffix(output) in SUFFIXES
-    target = output if single else output / "report.json"
+    target = output if single else output / REPORT
     check_output(target, overwrite=overwrite, source=path)
-    if target.absolute() == report.absolute():
+    if target.resolve() == report.resolve():
         raise InputError(
             "output.is_input",
             f"{report.name} is the report to run again.",
@@ -78,11 +82,21 @@ def rerun(
         print(output)
 
 
+def _path_of(report: Mapping[str, Any]) -> Path:
+    if not report["input"]["path"]:
+        raise InputError(
+            "input.no_path",
+            "The report does not say which file the image came from.",
+            "Give the image with --input.",
+        )
+    return Path(report["input"]["path"])
+
+
 def compare(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """One sentence: whether the same was found, and what was run with."""
     before, after = _voxels(earlier), _voxels(now)
     changed = sorted(name for name in before | after if before.get(name) != after.get(name))
-    versions = [dict(r["provenance"].get("versions", {})) for r in (earlier, now)]
+    versions = [report["provenance"].get("versions") for report in (earlier, now)]
     others = "" if versions[0] == versions[1] else " The engine has other versions than then."
     if not changed:
         return f"The result has the same voxel counts as the earlier one.{others}"

@@ -29,12 +29,12 @@ def prepare(
     :param modality: that of the image, if known.
     :raises SegmentationError: what is wrong with the request or this computer.
     """
-    if engine_python is None and not environment.is_ready(environment.default_folder()) and yes:
-        make_engine(yes)
-    settings = Settings(environment.find_engine(engine_python), yes, keep_files=keep_files)
     runs = complete(request, modality)
     if runs.sentence:
         say.line(runs.sentence)
+    if engine_python is None and not environment.is_ready(environment.default_folder()) and yes:
+        make_engine(yes)
+    settings = Settings(environment.find_engine(engine_python), yes, keep_files=keep_files)
     try:
         check(runs, settings)
     except SetupError as error:

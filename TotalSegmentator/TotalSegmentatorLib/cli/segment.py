@@ -12,7 +12,7 @@ from ..images import check_output, file_suffix, read_image
 from ..jobs import Request
 from ..outputs import SUFFIXES, write_file, write_report
 from ..runs import complete
-from .batch import image_paths, run_batch
+from .batch import image_paths, modality_of_first, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
 from .parameters import AsJson, EnginePython, Verbose, Yes
@@ -58,8 +58,9 @@ def segment(
     fast: Annotated[bool, typer.Option("--fast", help="Same as --speed fast.")] = False,
     fastest: Annotated[bool, typer.Option("--fastest", help="Same as --speed fastest.")] = False,
     structures: Annotated[
-        str, typer.Option(help="Only these or these groups (lungs), by commas; see 'structures'.")
-    ] = "",
+        str | None,
+        typer.Option(help="Only these or these groups (lungs), by commas; see 'structures'."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="Engine; by default the task's own.")] = "",
     modality: Annotated[
         str, typer.Option(help="CT or MR, where the image does not say; chooses the tasks.")
@@ -94,7 +95,7 @@ def segment(
         task=task,
         engine=engine,
         speed=_speed(speed, fast, fastest),
-        structures=tuple(name.strip() for name in structures.split(",") if name.strip()),
+        structures=_names(structures),
         modality=modality.upper(),
         device=device,
         model=str(model) if model else "",
@@ -103,10 +104,16 @@ def segment(
     single = file_suffix(output) in SUFFIXES
     if single:
         _check_single(images, output, report, overwrite)
+    elif report:
+        raise InputError(
+            "output.report_in_folder",
+            "With a folder as output, every image's folder gets a report and a table.",
+            "Leave --report out, or give a file with -o.",
+        )
     complete(request)  # what is wrong with it is said before anything is installed
     if not single:
         paths = image_paths(images)
-        settings = prepare(request, yes, engine_python, keep_files)
+        settings = prepare(request, yes, engine_python, keep_files, modality_of_first(paths))
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
     image, notices = read_image(images[0])
     settings = prepare(request, yes, engine_python, keep_files, image.modality)
@@ -118,6 +125,18 @@ def segment(
         print_json(segmentation.report)
     else:
         print(output)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """The names of an option; an empty one is a mistake, and must not mean everything."""
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise InputError(
+            "input.no_structure",
+            "--structures names no structure.",
+            "Name some, e.g. liver,lungs, or leave the option out.",
+        )
+    return names
 
 
 def _speed(speed: str, fast: bool, fastest: bool) -> str:

@@ -24,7 +24,7 @@ def structures(
 ) -> None:
     """List the structures whose name contains QUERY, with the tasks that find them."""
     if named_groups:
-        _list_groups(as_json)
+        _list_groups(query, as_json)
         return
     found = catalog.find_structures(query)
     if not found:
@@ -44,9 +44,10 @@ def structures(
     print_table("", ("Structure", "Name", "Group", "Code", "Tasks"), rows)
 
 
-def _list_groups(as_json: bool) -> None:
-    """The groups, with what they stand for in CT and in MR."""
-    rows = [(group, {kind: group.structures(kind) for kind in MODALITIES}) for group in groups()]
+def _list_groups(query: str, as_json: bool) -> None:
+    """The groups whose name contains the query, with what they stand for in CT and in MR."""
+    named = (g for g in groups() if query.casefold() in f"{g.id} {g.title}".casefold())
+    rows = [(group, {kind: group.structures(kind) for kind in MODALITIES}) for group in named]
     if as_json:
         print_json([{"id": g.id, "title": g.title, "structures": found} for g, found in rows])
         return

@@ -1,7 +1,7 @@
 """With what a run is done: the engine's interpreter and packages, weights, folders."""
 
 from .engine import EngineEnvironment, default_folder, find_engine, is_ready, make_engine
-from .licence import store_licence
+from .licence import check_licence, store_licence
 from .paths import interpreter, resources_folder, user_data_folder
 from .virtual import Observer
 from .weights import check_weights, missing_models, weights_folder
@@ -9,6 +9,7 @@ from .weights import check_weights, missing_models, weights_folder
 __all__ = [
     "EngineEnvironment",
     "Observer",
+    "check_licence",
     "check_weights",
     "default_folder",
     "find_engine",

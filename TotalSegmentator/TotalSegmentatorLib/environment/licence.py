@@ -1,8 +1,12 @@
-"""Storing the TotalSegmentator licence number, which some tasks need."""
+"""The TotalSegmentator licence number, which some tasks need."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ..errors import SetupError
 from ..jobs.processes import clean_variables
@@ -15,6 +19,32 @@ config.setup_totalseg()
 config.set_license_number(sys.stdin.readline().strip())
 """
 _TIMEOUT_S = 60
+
+
+def check_licence(tasks: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+    """Fail early if tasks need a licence number and none is stored; the engine checks the number.
+
+    :param tasks: titles of the tasks that need one.
+    :param variables: environment variables of the engine, which may say where settings lie; None:
+        those of this process.
+    :raises SetupError: ``licence.missing``.
+    """
+    if not tasks or _stored_number(os.environ if variables is None else variables):
+        return
+    raise SetupError(
+        "licence.missing",
+        f"A TotalSegmentator licence number is needed for {', '.join(tasks)}, and none is stored.",
+        "Get one (free for non-commercial use) and store it with setLicense().",
+    )
+
+
+def _stored_number(variables: Mapping[str, str]) -> str:
+    home = variables.get("TOTALSEG_HOME_DIR") or Path.home() / ".totalsegmentator"
+    try:
+        settings = json.loads((Path(home) / "config.json").read_text("utf-8"))
+        return str(settings.get("license_number") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def store_licence(engine: EngineEnvironment, number: str) -> None:

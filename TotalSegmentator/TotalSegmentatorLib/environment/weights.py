@@ -67,16 +67,17 @@ def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> 
     if not missing:
         return
     names = ", ".join(model.folder for model in missing)
+    what = "of this task" if len(missing) == 1 else "of what was asked for"
     if not may_download:
         raise SetupError(
             "weights.missing",
-            f"The weights of this task are not on this computer ({names}).",
+            f"The weights {what} are not on this computer ({names}).",
             "Allow the download (--yes), or put the folders into the weights folder yourself.",
         )
     if not is_online("weights"):
         raise SetupError(
             "weights.missing",
-            f"The weights of this task are missing ({names}), and the internet is out of reach.",
+            f"The weights {what} are missing ({names}), and the internet is out of reach.",
             "Connect to the internet, set the proxy, or copy the folders into the weights folder.",
         )
     for model in missing:

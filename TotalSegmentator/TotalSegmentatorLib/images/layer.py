@@ -10,7 +10,6 @@ import numpy as np
 from .image import Image
 from .values import label_type
 
-
 #: Tag of a segment that came from us: its structure's id.
 ID_TAG = "TotalSegmentator.id"
 

@@ -10,6 +10,7 @@ from ..errors import InputError
 
 OptionValue = bool | int | float | str
 SCHEMA = 1
+_NO_TEXTS = ("structures", "options")
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,31 @@ class Request:
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
         """The inverse of :meth:`to_dict`.
 
-        :raises InputError: ``input.bad_request`` if the schema or a field is unknown.
+        :raises InputError: ``input.bad_request`` if the schema, a field or a type is unknown.
         """
+        if not isinstance(values, Mapping):
+            raise _bad_request("it is no JSON object")
         values = dict(values)
         schema = values.pop("schema", SCHEMA)
         unknown = set(values) - {f.name for f in fields(cls)}
         if schema != SCHEMA or unknown:
-            raise InputError(
-                "input.bad_request",
-                f"This version cannot read the request (schema {schema}, "
-                f"unknown fields: {', '.join(sorted(unknown)) or 'none'}).",
-                "Write the request anew with this version.",
-            )
-        values["structures"] = tuple(values.get("structures", ()))
-        return cls(**values)
+            names = ", ".join(sorted(unknown)) or "none"
+            raise _bad_request(f"schema {schema}, unknown fields: {names}")
+        structures, options = values.get("structures", ()), values.get("options", {})
+        if not isinstance(structures, (list, tuple)) or not isinstance(options, Mapping):
+            raise _bad_request("structures are a list, options an object")
+        request = cls(**{**values, "structures": tuple(structures)})
+        texts = [value for name, value in asdict(request).items() if name not in _NO_TEXTS]
+        if not all(isinstance(text, str) for text in (*texts, *request.structures, *options)):
+            raise _bad_request("a value that is not a text")
+        if not all(isinstance(value, OptionValue) for value in options.values()):
+            raise _bad_request("an option that is neither number, text, true nor false")
+        return request
+
+
+def _bad_request(reason: str) -> InputError:
+    return InputError(
+        "input.bad_request",
+        f"This version cannot read the request ({reason}).",
+        "Write the request anew with this version.",
+    )

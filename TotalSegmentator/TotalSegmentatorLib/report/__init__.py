@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .content import DEMO_BANNER, SCHEMA, input_record, make_report, provenance_texts
+from .content import (
+    DEMO_BANNER,
+    SCHEMA,
+    input_record,
+    make_report,
+    provenance_texts,
+    public_provenance,
+)
 from .image_checks import check_image, guess_modality
 from .result_checks import check_result, empty_notice
 from .structures import Intensities, StructureReport, measure, segment_records
@@ -21,6 +28,7 @@ __all__ = [
     "make_report",
     "measure",
     "provenance_texts",
+    "public_provenance",
     "segment_records",
     "write_csv",
 ]

@@ -82,18 +82,25 @@ def _sums(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: round(sum(one.get(name, 0) for one in timings), 3) for name in names}
 
 
-def provenance_texts(report: Mapping[str, Any]) -> dict[str, str]:
-    """How a result was made, as texts for the scene and for files with the voxels.
+def public_provenance(report: Mapping[str, Any]) -> dict[str, Any]:
+    """How a result was made, for the scene and for files with the voxels.
 
-    They say nothing of the input: neither its path nor its checksum, nor where a model lies.
+    It says nothing of the input: neither its path nor its checksum, nor where a model lies.
 
     :param report: the content of ``report.json``.
     """
     requests = [run["request"] for run in report["runs"]]
     named = [{**request, "model": Path(request["model"]).name} for request in requests]
-    values = {"task": " ".join(r["task"] for r in requests), "requests": named}
-    values |= report["provenance"]
+    return {
+        "task": " ".join(request["task"] for request in requests),
+        "requests": named,
+        **report["provenance"],
+    }
+
+
+def provenance_texts(report: Mapping[str, Any]) -> dict[str, str]:
+    """:func:`public_provenance` where only texts can be kept: what is none is JSON."""
     return {
         key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for key, value in values.items()
+        for key, value in public_provenance(report).items()
     }

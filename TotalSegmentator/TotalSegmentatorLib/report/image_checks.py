@@ -10,6 +10,7 @@ MIN_EXTENT_MM = 50.0
 """Below this an image shows too little of the body for networks that saw whole regions."""
 _SAMPLED_VOXELS = 2_000_000
 _AIR_HU, _MIN_AIR = -500, 0.001  # lungs and what surrounds the patient; share of all voxels
+_FAT_HU, _MIN_FAT = -20, 0.001  # fat and air; share of all voxels, of which MR has next to none
 _TISSUE_HU, _MIN_TISSUE = (-200, 300), 0.5  # fat to contrast; share of what is not air
 
 
@@ -28,7 +29,8 @@ def guess_modality(image: Image) -> str:
     """``CT`` or ``MR`` by the image's own word, else by its values; empty if they do not tell.
 
     CT has air near -1000 HU, and most of the rest lies between fat (-100) and organs with contrast
-    agent (300). MR has no negative values, unless somebody has normalized them.
+    agent (300). MR has hardly any negative values: those that resampling leaves at edges, and small
+    ones where somebody has normalized them.
     """
     return image.modality or _modality_of_values(image)
 
@@ -37,9 +39,11 @@ def _modality_of_values(image: Image) -> str:
     low, high = image.array.min(), image.array.max()
     if low == high:
         return ""
-    if low >= 0:
-        return "MR"
     values = _sample(image.array)
+    # The lowest value may be no measurement: what lies outside of a scan or of a resampled image.
+    values = values[values > low] if low < 0 else values
+    if np.count_nonzero(values < _FAT_HU) < _MIN_FAT * values.size:
+        return "MR"
     rest = values[values >= _AIR_HU]
     air = 1 - rest.size / values.size
     tissue = np.count_nonzero((rest >= _TISSUE_HU[0]) & (rest < _TISSUE_HU[1]))
@@ -72,12 +76,13 @@ def _check_for_ct(image: Image) -> tuple[Notice, ...]:
         return ()
     if image.modality == "CT":
         text = (
-            "The CT has no negative values, so it is not in Hounsfield units (air is -1000); "
-            "export it again, or subtract its offset, often 1024."
+            "The CT has hardly any negative values, so it is not in Hounsfield units (air is "
+            "-1000); export it again, or subtract its offset, often 1024."
         )
         return (Notice("input.not_hu", text),)
     text = (
-        "The task is for CT, but the image has no negative values, as CT has (air is -1000 HU); "
+        "The task is for CT, but the image has hardly any negative values, as CT has (air is "
+        "-1000 HU); "
         "if it is an MR image, choose a task for MR."
     )
     return (Notice("input.wrong_modality", text),)
