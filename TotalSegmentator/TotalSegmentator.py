@@ -178,6 +178,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
+        self.logic.forgetRemoved()
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -666,6 +667,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         task: str = "",
         structures: Iterable[str] = (),
         speed: str = "normal",
+        modality: str = "",
         device: str = "auto",
         output: slicer.vtkMRMLSegmentationNode | None = None,
         mode: str = "replace",
@@ -678,6 +680,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
         :param task: task id; empty: the tasks that find the structures, or the whole body.
         :param structures: names of structures or of groups ("lungs"); empty: all of the task.
+        :param modality: CT or MR, if the scene does not know it; chooses the tasks.
         :param output: receives the result at the end; None makes a new node then.
         :param mode: what happens to earlier segments of the output: ``replace`` removes them,
             ``append`` keeps them, ``update`` replaces those that are found again.
@@ -688,10 +691,10 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :raises SegmentationError: if the volume or what is asked cannot be done; nothing has begun.
         """
         target = Target.of(volume, output, mode)
-        request = self._request(task, structures, speed, device, options)
-        complete(request)  # a wrong request is told of before a missing engine
+        request = self._request(task, structures, speed, modality, device, options)
+        runs = complete(request, volume_modality(volume))  # told of before a missing engine
         settings = self._settings(mayDownload)
-        check(complete(request, volume_modality(volume)), settings)  # before voxels are read
+        check(runs, settings)  # before voxels are read
         image, notices = read_volume(volume)
         image = image.with_array(image.array.copy())  # edits during the run must not reach it
         job = segment(image, request, settings, notices, onEvent or self._log)
@@ -704,6 +707,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         task: str = "",
         structures: Iterable[str] = (),
         speed: str = "normal",
+        modality: str = "",
         device: str = "auto",
         output: slicer.vtkMRMLSegmentationNode | None = None,
         mode: str = "replace",
@@ -731,8 +735,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         choice = frames if isinstance(frames, str) else tuple(frames)
         count, current = browser.GetNumberOfItems(), browser.GetSelectedItemNumber()
         chosen = read_frames(browser, volume, parse_frames(choice, count, current))
-        request = self._request(task, structures, speed, device, options)
-        complete(request)
+        request = self._request(task, structures, speed, modality, device, options)
+        complete(request, volume_modality(volume))  # told of before a missing engine
         settings = self._settings(mayDownload)
         job = segment_frames(
             (Frame(*frame.read()) for frame in chosen),
@@ -763,9 +767,13 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
     def canRestorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether :meth:`restorePrevious` has something to put back."""
-        for node in [node for node in self._previous if node.GetScene() is None]:
-            del self._previous[node]  # removed from its scene
+        self.forgetRemoved()
         return segmentation in self._previous
+
+    def forgetRemoved(self) -> None:
+        """Let go of the earlier content of segmentations that have left the scene."""
+        for node in [node for node in self._previous if node.GetScene() is None]:
+            del self._previous[node]
 
     def restorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode) -> None:
         """Undo the last run into a segmentation: one level, and a second call brings it back.
@@ -795,11 +803,19 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         task: str,
         structures: Iterable[str],
         speed: str,
+        modality: str,
         device: str,
         options: dict[str, object],
     ) -> Request:
         names = (structures,) if isinstance(structures, str) else tuple(structures)
-        return Request(task=task, structures=names, speed=speed, device=device, options=options)
+        return Request(
+            task=task,
+            structures=names,
+            speed=speed,
+            modality=modality,
+            device=device,
+            options=options,
+        )
 
     def _settings(self, mayDownload: bool) -> Settings:
         weights = self.totalSegmentatorWeightsPath

@@ -67,6 +67,7 @@ def test_cancel_between_frames(engine, ct, runs):
     assert list(runs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_tasks_of_one_image_share_the_process(engine, ct, runs):
     events: list = []
     asked = [complete(Request(task="demo", structures=(name,))) for name in ("liver", "spleen")]
