@@ -1,6 +1,7 @@
 """The Slicer module TotalSegmentator: what speaks Slicer. All else is in TotalSegmentatorLib."""
 
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -28,7 +29,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from TotalSegmentatorLib import catalog, environment, jobs
+from TotalSegmentatorLib import catalog, environment, jobs, scene
 from TotalSegmentatorLib.environment import EngineEnvironment, Observer
 from TotalSegmentatorLib.errors import (
     CancelledError,
@@ -45,7 +46,9 @@ from TotalSegmentatorLib.runs import check, complete
 from TotalSegmentatorLib.scene import (
     IMPORT_MODES,
     Snapshot,
+    check_import,
     fill_table,
+    find_output_sequence,
     find_sequence,
     import_frames,
     import_layers,
@@ -288,6 +291,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             "speed": self._offeredSpeed(parameters),
             "device": "cpu" if parameters.cpu else "auto",
             "output": parameters.outputSegmentation,
+            "makeTable": True,
             "onEvent": self.onEvent,
         }
         if find_sequence(parameters.inputVolume):
@@ -295,7 +299,6 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             options["frames"] = parameters.frames
         else:
             start = self.logic.segment
-            options["makeTable"] = True
         try:
             run = start(parameters.inputVolume, **options)
         except SetupError as error:
@@ -303,7 +306,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if error.code != "weights.missing" or not self.confirm(question):
                 raise
             run = start(parameters.inputVolume, mayDownload=True, **options)
-        self._follow(run, lambda node: self._showResult(parameters, node))
+        self._follow(run, lambda node: self._showResult(parameters, node, run.reports))
 
     def _offeredSpeed(self, parameters: TotalSegmentatorParameterNode) -> str:
         """The speed, or the first one of a task that does not offer it (as the panel shows)."""
@@ -334,14 +337,22 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.showError(error)
 
     def _showResult(
-        self, parameters: TotalSegmentatorParameterNode, node: slicer.vtkMRMLSegmentationNode
+        self,
+        parameters: TotalSegmentatorParameterNode,
+        node: slicer.vtkMRMLSegmentationNode,
+        reports: Iterable[dict],
     ) -> None:
         parameters.outputSegmentation = node
         self.updateGui()  # also if it was this node before
         self.ui.show3DButton.setSegmentationNode(node)
         self.showProgress(1.0, None)
-        count = node.GetSegmentation().GetNumberOfSegments()
-        done = _("Done: {count} structures found.").format(count=count)
+        found, frames = node.GetSegmentation().GetNumberOfSegments(), 0
+        if reports:
+            found = sum(structure["found"] for structure in reports[0]["structures"])
+            frames = len(reports) if find_sequence(node) else 0
+        done = _("Done: {count} structures found.").format(count=found)
+        if frames:
+            done = _("Done: {count} frames segmented.").format(count=frames)
         self.ui.statusLabel.text = " ".join([done, *self._warnings])
 
     def onCancelButton(self, checked: bool = False) -> None:
@@ -356,7 +367,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Put back what the output held before the last run."""
         try:
             self.logic.restorePrevious(self._parameterNode.outputSegmentation)
-            self.ui.statusLabel.text = _("The earlier content of the segmentation is back.")
+            self.ui.statusLabel.text = _("What the segmentation held before is back.")
         except SegmentationError as error:
             self.showError(error)
         self.updateGui()
@@ -404,51 +415,63 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class SegmentationRun:
     """A run whose result goes into the scene, once, on the thread that polls."""
 
-    def __init__(self, job: Job[Segmentation], finish: Callable[[Segmentation], object]) -> None:
+    def __init__(
+        self,
+        job: Job[tuple[Segmentation, ...]] | Job[Segmentation],
+        finish: Callable[..., slicer.vtkMRMLSegmentationNode],
+    ) -> None:
+        """:param finish: puts the job's result into the scene and returns the node."""
+        self.reports: list[dict] = []
         self._job = job
         self._finish = finish
         self._cancelled = False
         self._node = None
         self._error: SegmentationError | None = None
-        self._done = False
+        self._progress = jobs.Progress()
 
     def poll(self) -> bool:
         """Deliver events; True while the run goes on."""
-        if self._job.poll():
-            return True
-        if not self._done:
-            self._done = True
+        if self._job is None:
+            return False
+        if not self._job.poll():
             try:
                 if self._cancelled:  # also after the job's last look at it
                     raise CancelledError()
-                self._node = self._finish(self._job.result)
+                result = self._job.result
+                self._node = self._finish(result)
+                frames = result if isinstance(result, tuple) else (result,)
+                self.reports = [dict(frame.report) for frame in frames]
             except SegmentationError as error:
                 self._error = error
             except Exception as error:
                 self._error = internal_error(error)
-        return False
+            self._progress = self._job.progress
+            self._job = None  # whoever keeps the run must not keep the voxels
+        return self._job is not None
 
     def wait(self):
         """Wait for the end and return the segmentation node.
 
         :raises SegmentationError: what went wrong; the scene is as before.
         """
-        try:
-            self._job.wait()
-        except SegmentationError:
-            pass  # poll() keeps it
-        self.poll()
+        if self._job is not None:
+            try:
+                self._job.wait()
+            except SegmentationError:
+                pass  # poll() keeps it
+            self.poll()
         return self.result
 
     def cancel(self) -> None:
         """Stop the run; it ends soon after, and the scene stays as it is."""
         self._cancelled = True
-        self._job.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
     @property
     def progress(self) -> jobs.Progress:
         """How far the run is."""
-        return self._job.progress
+        return self._job.progress if self._job is not None else self._progress
 
     @property
     def result(self):
@@ -484,7 +507,7 @@ class Target:
         mode: str,
     ) -> "Target":
         """
-        :raises InputError: if the volume is in no scene, or the mode is unknown.
+        :raises InputError: if the nodes or the mode are not what they must be.
         """
         scene = volume.GetScene() if volume else None
         if scene is None:
@@ -497,7 +520,29 @@ class Target:
                 f"There is no mode '{mode}'.",
                 f"Use one of: {', '.join(IMPORT_MODES)}.",
             )
+        if output is not None and (
+            not output.IsA("vtkMRMLSegmentationNode") or output.GetScene() is not scene
+        ):
+            raise InputError(
+                "output.not_a_segmentation",
+                "The output is no segmentation of the volume's scene.",
+                "Choose a segmentation, or none for a new one.",
+            )
         return cls(scene, volume, output, mode)
+
+    def checkSingle(self) -> None:
+        """
+        :raises InputError: if a single result cannot be put into the output.
+        """
+        if find_sequence(self.output):
+            # The sequence would take the result for the frame that is shown, or drop it.
+            raise InputError(
+                "output.in_a_sequence",
+                "The segmentation shows a sequence.",
+                "Choose another one, or segment the frames of the volume's sequence.",
+            )
+        if self.output is not None:
+            check_import(self.output, self.volume, self.mode)
 
     def check(self) -> None:
         """
@@ -683,7 +728,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :param modality: CT or MR, if the scene does not know it; chooses the tasks.
         :param output: receives the result at the end; None makes a new node then.
         :param mode: what happens to earlier segments of the output: ``replace`` removes them,
-            ``append`` keeps them, ``update`` replaces those that are found again.
+            ``append`` keeps them, ``update`` replaces those that are found again, and removes
+            those of earlier runs that were looked for in vain.
         :param mayDownload: whether missing weights may be downloaded.
         :param makeTable: whether the scene gets a table of what was found, too.
         :param onEvent: receives the events when the run is polled or waited for.
@@ -691,14 +737,31 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :raises SegmentationError: if the volume or what is asked cannot be done; nothing has begun.
         """
         target = Target.of(volume, output, mode)
+        target.checkSingle()
         request = self._request(task, structures, speed, modality, device, options)
         runs = complete(request, volume_modality(volume))  # told of before a missing engine
         settings = self._settings(mayDownload)
         check(runs, settings)  # before voxels are read
         image, notices = read_volume(volume)
-        image = image.with_array(image.array.copy())  # edits during the run must not reach it
-        job = segment(image, request, settings, notices, onEvent or self._log)
-        return SegmentationRun(job, lambda result: self._finish(result, target, makeTable))
+        if not image.array.flags.owndata:
+            image = image.with_array(image.array.copy())  # edits during the run must not reach it
+        onEvent = onEvent or self._log
+        job = segment(image, request, settings, notices, onEvent)
+        shown = self._shownFrame(volume)
+
+        def finish(result: Segmentation) -> slicer.vtkMRMLSegmentationNode:
+            node = self._finish(result, target, makeTable)
+            if self._shownFrame(volume) != shown:
+                text = _("The volume shows another frame than when the run began.")
+                onEvent(jobs.Warned("input.frame_changed", text))
+            return node
+
+        return SegmentationRun(job, finish)
+
+    def _shownFrame(self, volume: slicer.vtkMRMLScalarVolumeNode) -> int:
+        """Which frame of a sequence a volume shows; -1 for other volumes."""
+        found = find_sequence(volume)
+        return found[0].GetSelectedItemNumber() if found else -1
 
     def segmentSequence(
         self,
@@ -712,7 +775,9 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         output: slicer.vtkMRMLSegmentationNode | None = None,
         mode: str = "replace",
         mayDownload: bool = False,
+        makeTable: bool = False,
         onEvent: Callable[[Event], None] | None = None,
+        browser: slicer.vtkMRMLSequenceBrowserNode | None = None,
         **options: object,
     ) -> SegmentationRun:
         """Start segmenting the frames of a sequence, all of them by one engine process.
@@ -721,9 +786,29 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
         :param volume: the proxy of a sequence.
         :param frames: ``all``, ``current``, or numbers from 1 as text ("3-10"); or indices from 0.
+        :param browser: the browser, if several show the volume.
         :raises SegmentationError: as :meth:`segment`, and if the volume shows no sequence.
         """
         target = Target.of(volume, output, mode)
+        browser = browser or self._browser(volume)
+        chosen = self._chosenFrames(browser, volume, frames)
+        find_output_sequence(browser, volume, output)  # refused now, not after the run
+        request = self._request(task, structures, speed, modality, device, options)
+        complete(request, volume_modality(volume))  # told of before a missing engine
+        settings = self._settings(mayDownload)
+        job = segment_frames(
+            (Frame(*one.read(), name=f"Frame {one.index + 1}") for one in chosen),
+            len(chosen),
+            request,
+            settings,
+            volume_modality(volume),
+            onEvent or self._log,
+        )
+        return SegmentationRun(
+            job, lambda results: self._finishFrames(results, chosen, browser, target, makeTable)
+        )
+
+    def _browser(self, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSequenceBrowserNode:
         found = find_sequence(volume)
         if found is None:
             raise InputError(
@@ -731,39 +816,59 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
                 "The volume shows no sequence.",
                 "Choose the volume of a sequence browser, or segment it as a single volume.",
             )
-        browser = found[0]
-        choice = frames if isinstance(frames, str) else tuple(frames)
-        count, current = browser.GetNumberOfItems(), browser.GetSelectedItemNumber()
-        chosen = read_frames(browser, volume, parse_frames(choice, count, current))
-        request = self._request(task, structures, speed, modality, device, options)
-        complete(request, volume_modality(volume))  # told of before a missing engine
-        settings = self._settings(mayDownload)
-        job = segment_frames(
-            (Frame(*frame.read()) for frame in chosen),
-            len(chosen),
-            request,
-            settings,
-            volume_modality(volume),
-            onEvent or self._log,
+        return found[0]
+
+    def _chosenFrames(
+        self,
+        browser: slicer.vtkMRMLSequenceBrowserNode,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        frames: str | Iterable[int],
+    ) -> tuple[scene.Frame, ...]:
+        if frames == "all":  # those that have an image
+            return read_frames(browser, volume)
+        current = browser.GetSelectedItemNumber()
+        return read_frames(
+            browser,
+            volume,
+            parse_frames(
+                frames if isinstance(frames, str) else tuple(frames),
+                browser.GetNumberOfItems(),
+                current if current >= 0 else None,
+            ),
         )
 
-        def finish(results: tuple[Segmentation, ...]) -> slicer.vtkMRMLSegmentationNode:
-            target.check()
-            imported = import_frames(
-                zip(chosen, map(self._layers, results), strict=True),
-                browser,
-                volume,
-                output,
-                name=target.newName(results[0].banner),
-                mode=mode,
-                provenance=provenance_texts(results[0].report),
-            )
-            node = imported.segmentation_node
-            if output is not None:
-                self._previous[node] = lambda: self._forget(node, imported.undo)
-            return node
-
-        return SegmentationRun(job, finish)
+    def _finishFrames(
+        self,
+        results: tuple[Segmentation, ...],
+        frames: tuple[scene.Frame, ...],
+        browser: slicer.vtkMRMLSequenceBrowserNode,
+        target: Target,
+        makeTable: bool,
+    ) -> slicer.vtkMRMLSegmentationNode:
+        """Put the results of frames into their browser."""
+        target.check()
+        for frame, result in zip(frames, results, strict=True):
+            if not same_grid(volume_to_image(frame.volume), result.layers[0].labels):
+                raise InputError(
+                    "input.volume_changed", "The volume was changed during the run.", "Run again."
+                )
+        imported = import_frames(
+            zip(frames, map(self._layers, results), strict=True),
+            browser,
+            target.volume,
+            target.output,
+            name=target.newName(results[0].banner),
+            mode=target.mode,
+            provenance=provenance_texts(results[0].report),
+        )
+        node = imported.segmentation_node
+        if makeTable:
+            table = target.addNode("vtkMRMLTableNode", f"{node.GetName()} report")
+            numbers = [frame.index + 1 for frame in frames]
+            fill_table([result.report for result in results], table, numbers)
+        if target.output is not None:
+            self._previous[node] = lambda: self._forget(node, imported.undo)
+        return node
 
     def canRestorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether :meth:`restorePrevious` has something to put back."""
@@ -776,7 +881,9 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             del self._previous[node]
 
     def restorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode) -> None:
-        """Undo the last run into a segmentation: one level, and a second call brings it back.
+        """Undo the last run into a segmentation: one level.
+
+        A second call brings the result back, except for sequences.
 
         :raises InputError: if no run of this logic changed it.
         """
@@ -788,11 +895,24 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             )
         self._previous[segmentation]()
 
-    def _restore(self, node: slicer.vtkMRMLSegmentationNode, snapshot: Snapshot) -> None:
-        self._remember(node, restore_snapshot(node, snapshot))
-
     def _remember(self, node: slicer.vtkMRMLSegmentationNode, snapshot: Snapshot) -> None:
-        self._previous[node] = lambda: self._restore(node, snapshot)
+        """Offer to put a snapshot back; the node holds a result now."""
+        place = node.GetTransformNodeID()
+
+        def restore() -> None:
+            if find_sequence(node):
+                del self._previous[node]  # its frames would be written over
+                raise InputError(
+                    "output.in_a_sequence",
+                    "The segmentation shows a sequence by now.",
+                    "Use the sequence's frames; the earlier content cannot be put back.",
+                )
+            moved = node.GetTransformNodeID()
+            self._remember(node, restore_snapshot(node, snapshot))
+            if moved != place:  # by the user, since the run
+                node.SetAndObserveTransformNodeID(moved)
+
+        self._previous[node] = restore
 
     def _forget(self, node: slicer.vtkMRMLSegmentationNode, undo: Callable[[], None]) -> None:
         del self._previous[node]
@@ -831,6 +951,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
     ) -> slicer.vtkMRMLSegmentationNode:
         """Put a result into the scene, whose nodes may have gone in the meantime."""
         target.check()
+        target.checkSingle()
         if not same_grid(volume_to_image(target.volume), result.layers[0].labels):
             raise InputError(
                 "input.volume_changed", "The volume was changed during the run.", "Run again."
@@ -844,7 +965,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             if makeTable:
                 table = target.addNode("vtkMRMLTableNode", f"{node.GetName()} report")
                 made.append(table)
-                fill_table(result.report, table)
+                fill_table([result.report], table)
             before = take_snapshot(node)
             provenance = provenance_texts(result.report)
             import_layers(self._layers(result), node, target.volume, target.mode, provenance)
@@ -896,7 +1017,9 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         speed = {"faster": "fastest"}.get(quality, quality)
         if task and speed not in self.getSupportedSpeeds(task):
             speed = "normal"  # as the former extension did
-        start = self.segmentSequence if sequenceBrowserNode is not None else self.segment
+        start = self.segment
+        if sequenceBrowserNode is not None:
+            start = functools.partial(self.segmentSequence, browser=sequenceBrowserNode)
         start(
             inputVolume,
             task=task,

@@ -68,11 +68,13 @@ class Frame:
     :param image: what to segment.
     :param notices: what was noticed when it was read; repeated in the report.
     :param source: path of the image, for ``report.json`` only.
+    :param name: for people, which of several images it is, e.g. ``Frame 3``.
     """
 
     image: Image
     notices: Sequence[Notice] = ()
     source: str = ""
+    name: str = ""
 
 
 def segment(
@@ -111,6 +113,8 @@ def segment_frames(
 ) -> Job[tuple[Segmentation, ...]]:
     """Segment the frames of a sequence, all of them by one engine process.
 
+    A warning that several frames give is told once; each frame's report has its own.
+
     :param frames: asked for one at a time, on the thread that polls or waits.
     :param count: how many frames will come.
     :param modality: that of the frames, if known.
@@ -121,9 +125,12 @@ def segment_frames(
 
     def work(context: JobContext) -> tuple[Segmentation, ...]:
         results = []
+        told: set[Notice] = set()
         with Session(settings, context) as session:
             for number, frame in enumerate(feed.take(context)):
-                one = part_of(context, number, count, f"Frame {number + 1} of {count}")
+                name = frame.name or f"Frame {number + 1}"
+                one = part_of(context, number, count, f"{name} ({number + 1} of {count})")
+                one = one.passing(_naming(one, name, told))
                 results.append(_segment_one(session, frame, runs, one))
         return tuple(results)
 
@@ -179,6 +186,21 @@ def _noting(context: JobContext, warnings: list[Notice]) -> EventHandler:
     def emit(event: Event) -> None:
         if isinstance(event, Warned):
             warnings.append(Notice(event.code, event.message))
+        context.emit(event)
+
+    return emit
+
+
+def _naming(context: JobContext, name: str, told: set[Notice]) -> EventHandler:
+    """Says which image a warning is about, and passes the same warning on once only."""
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Warned):
+            notice = Notice(event.code, event.message.removeprefix(f"{name}: "))
+            if notice in told:
+                return
+            told.add(notice)
+            event = Warned(notice.code, f"{name}: {notice.message}")
         context.emit(event)
 
     return emit

@@ -104,7 +104,10 @@ class Session:
         self._images += 1
         folder = self._folder / f"image-{self._images}"
         folder.mkdir()
-        straight = straighten(image) if is_sheared(image.ijk_to_ras) else image
+        straight = image
+        if is_sheared(image.ijk_to_ras):
+            context.emit(Stage("Straightening the image"))
+            straight = straighten(image)
         _write_input(straight, folder / "image.nii")
         context.check()
         results = []

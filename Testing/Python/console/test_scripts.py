@@ -79,13 +79,35 @@ for n in range(3):
     content = segmentations.GetNthDataNode(n).GetSegmentation()
     assert content.GetNthSegmentID(0) == "liver" and content.GetNumberOfSegments() == 1
 assert output.GetSegmentation().GetSegmentIDs() == ("liver",)
-before = scene.GetNumberOfNodes()
 try:
     logic.segmentSequence(volume, task="demo")
 except InputError as error:
     assert error.code == "input.not_in_sequence"
 else:
     raise AssertionError("not a sequence")
+def code_of(call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except Exception as error:
+        return error.code
+    raise AssertionError("not refused")
+
+other = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+assert code_of(logic.process, proxy, None, task="demo", sequenceBrowserNode=other) == (
+    "input.not_in_sequence")
+scene.RemoveNode(other)
+assert code_of(logic.segment, proxy, task="demo", output=output) == "output.in_a_sequence"
+assert code_of(logic.segment, proxy, task="demo", output=volume) == "output.not_a_segmentation"
+assert code_of(logic.segmentSequence, proxy, [], task="demo") == "input.bad_frames"
+events = []
+run = logic.segment(proxy, task="demo", onEvent=events.append)
+browser.SetSelectedItemNumber(2)
+single = run.wait()
+assert single is not output and single.GetSegmentation().GetSegment("liver")
+assert "input.frame_changed" in [getattr(event, "code", "") for event in events]
+scene.RemoveNode(single)
+browser.SetSelectedItemNumber(1)
+before = scene.GetNumberOfNodes()
 run = logic.segmentSequence(proxy, "1-2", task="demo")
 run.cancel()
 try:

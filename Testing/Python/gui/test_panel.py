@@ -174,11 +174,19 @@ def test_frames_of_a_sequence(panel, volume, sample, host, runs):
     start_and_wait_for_engine(panel, host, runs)
     assert finished(panel, host)
     node = panel._parameterNode.outputSegmentation
+    assert "Done: 2 frames segmented." in panel.ui.statusLabel.text
+    assert panel.ui.statusLabel.text.count("demo model") == 1
+    table = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")
+    assert {table.GetCellText(row, 0) for row in range(table.GetNumberOfRows())} == {"2", "3"}
     assert browser.GetSelectedItemNumber() == 0
     assert segment_ids(node) == []  # frame 1 was not asked for
     browser.SetSelectedItemNumber(2)
     logic.UpdateProxyNodesFromSequences(browser)
     assert "liver" in segment_ids(node)
+    panel.ui.inputVolumeSelector.setCurrentNode(volume)
+    panel.ui.outputSegmentationSelector.setCurrentNode(node)
+    panel.ui.applyButton.click()
+    assert "The segmentation shows a sequence." in panel.ui.statusLabel.text
     assert wait_until_gone(runs) == []
 
 

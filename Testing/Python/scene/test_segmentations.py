@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 
 import numpy as np
 import pytest
@@ -762,6 +763,22 @@ def test_content_is_deleted_without_a_copy_for_each_segment(application, leave):
         assert np.shares_memory(voxels, labels.array)
         assert labelmap.GetReferenceCount() == 2  # its segment's and ours
     np.testing.assert_array_equal(labels.array, expected)
+
+
+@pytest.mark.parametrize("mode", ["append", "update"])
+def test_where_segments_stay_their_provenance_stays_and_a_demo_is_marked(application, mode):
+    node = add_segmentation(application)
+    labels = box_labels(STRAIGHT)
+    put(labels, records(1), node, provenance={"task": "demo", "demo": "true"})
+    other = [dataclasses.replace(records(2)[1], label=1)]
+    put(labels, other, node, mode=mode, provenance={"task": "total", "demo": "false"})
+    assert node.GetAttribute("TotalSegmentator.task") == "total"
+    assert node.GetAttribute("TotalSegmentator.demo") == "true"
+    earlier = json.loads(node.GetAttribute("TotalSegmentator.earlier"))
+    assert earlier == [{"task": "demo", "demo": "true"}]
+    put(labels, records(1), node, mode="replace", provenance={"task": "body", "demo": "false"})
+    assert node.GetAttribute("TotalSegmentator.demo") == "false"
+    assert node.GetAttribute("TotalSegmentator.earlier") is None
 
 
 def test_provenance_is_that_of_the_last_import(application):

@@ -218,6 +218,16 @@ def test_only_a_volume_that_shows_a_sequence_is_found(moving):
     assert caught.value.code == "input.not_in_sequence"
 
 
+def test_frames_have_the_modality_that_the_scene_knows_of_the_volume(moving):
+    moving.volume.SetAttribute("DICOM.Modality", "MR")
+    frames = read_frames(moving.browser, moving.volume)
+    assert {frame.read()[0].modality for frame in frames} == {"MR"}
+
+
+def test_no_volume_shows_no_sequence():
+    assert find_sequence(None) is None
+
+
 def test_frames_are_read_without_moving_the_browser(moving):
     moving.show(2)
     moving.browser.SetPlaybackActive(True)

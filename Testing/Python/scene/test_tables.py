@@ -38,7 +38,7 @@ def values(node, row):
 
 def test_table_tells_what_the_report_tells(application, report):
     node = application.scene.AddNewNodeByClass("vtkMRMLTableNode")
-    fill_table(report, node)
+    fill_table([report], node)
     assert node.GetNumberOfRows() == 2
     spleen = values(node, 1)
     assert spleen["id"].ToString() == "spleen" and spleen["task"].ToString() == "total"
@@ -55,7 +55,7 @@ def test_table_tells_what_the_report_tells(application, report):
 
 def test_columns_are_typed_and_described(application, report):
     node = application.scene.AddNewNodeByClass("vtkMRMLTableNode")
-    fill_table(report, node)
+    fill_table([report], node)
     types = {"text": vtk.VTK_STRING, "integer": vtk.VTK_LONG_LONG, "boolean": vtk.VTK_BIT}
     types["number"] = vtk.VTK_DOUBLE
     for column in columns():
@@ -67,17 +67,17 @@ def test_columns_are_typed_and_described(application, report):
 
 def test_filling_again_replaces_and_tells_once(application, report):
     node = application.scene.AddNewNodeByClass("vtkMRMLTableNode")
-    fill_table(report, node)
+    fill_table([report], node)
     events = []
     node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: events.append(1))
-    fill_table({"structures": report["structures"][:1]}, node)
+    fill_table([{"structures": report["structures"][:1]}], node)
     assert node.GetNumberOfRows() == 1 and node.GetNumberOfColumns() == len(columns())
     assert len(events) == 1
 
 
 def test_table_survives_a_file(application, report, tmp_path):
     node = application.scene.AddNewNodeByClass("vtkMRMLTableNode")
-    fill_table(report, node)
+    fill_table([report], node)
     again = application.scene.AddNewNodeByClass("vtkMRMLTableNode")
     for table in (node, again):
         table.AddDefaultStorageNode()
@@ -92,7 +92,7 @@ def test_table_of_an_older_report_has_empty_cells(application, report):
     for structure in report["structures"]:
         del structure["task"], structure["centroid_ras"]
     node = application.scene.AddNewNodeByClass("vtkMRMLTableNode")
-    fill_table(report, node)
+    fill_table([report], node)
     assert values(node, 1)["task"].ToString() == ""
     assert math.isnan(values(node, 1)["centroid_a_mm"].ToDouble())
 

@@ -36,7 +36,9 @@ def test_frames_are_segmented_by_one_process(engine, ct, runs):
     assert same_grid(first, frames[0].image) and same_grid(second, frames[1].image)
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions) and fractions[-1] > 0.95
-    assert Stage("Frame 2 of 2: running the network") in events
+    assert Stage("Frame 2 (2 of 2): running the network") in events
+    demo = [event.message for event in events if getattr(event, "code", "") == "demo.model"]
+    assert len(demo) == 1 and demo[0].startswith("Frame 1: ")
     assert list(runs.iterdir()) == []
 
 

@@ -91,7 +91,7 @@ class Job(Generic[T]):
         The short wait hands the interpreter lock to the job's threads: an application whose event
         loop is not Python (Slicer) may keep the lock outside of such calls.
         """
-        if self._on_poll:
+        if self._on_poll and self._thread.is_alive() and not self._context.cancelled.is_set():
             self._on_poll()
         self._thread.join(_SHARE_OF_A_POLL_S)
         alive = self._thread.is_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -25,6 +26,9 @@ IMPORT_MODES = ("replace", "append", "update")
 GROUP_TAG = "TotalSegmentator.group"
 #: The node attributes that tell of the last import begin with it.
 ATTRIBUTE_PREFIX = "TotalSegmentator."
+_DEMO = ATTRIBUTE_PREFIX + "demo"
+#: What these attributes said before, where segments of earlier imports stay: a list, as JSON.
+_EARLIER = ATTRIBUTE_PREFIX + "earlier"
 
 _BINARY = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
 _GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
@@ -137,7 +141,9 @@ def import_layers(
         segments stay, so do the node's transform and reference geometry, and the layers are moved
         to where the volume is.
     :param provenance: becomes the node attributes ``TotalSegmentator.<key>``, instead of those of
-        the import before. It is saved with the scene: nothing that names the patient, no paths.
+        the import before; if segments of that stay, ``TotalSegmentator.earlier`` has them, and a
+        demo stays marked as one. It is saved with the scene: nothing that names the patient, no
+        paths.
     :raises ValueError: if the mode is unknown, or ids or labels are not unique.
     :raises InputError: ``input.not_a_labelmap``; ``output.not_labelmaps`` if segments stay that are
         no labelmaps; ``output.nonlinear_transform`` if the layers cannot be moved.
@@ -145,11 +151,7 @@ def import_layers(
     _check(layers, mode)
     before = take_snapshot(segmentation_node)
     earlier = [] if mode == "replace" else _segments(before.segmentation)
-    move = np.eye(4)
-    if earlier:
-        _check_labelmaps(before.segmentation)
-        if volume_node is not None:
-            move = _volume_to_segmentation(volume_node, segmentation_node)
+    move = check_import(segmentation_node, volume_node, mode)
     new = [named for layer in layers for named in _new_segments(layer, move)]
     looked_for = {name for layer in layers for name in layer.label_names.values()}
     content = slicer.vtkSegmentation()
@@ -160,6 +162,25 @@ def import_layers(
         if not content.AddSegment(segment, id):
             raise ValueError(f"segment '{id}' cannot be added")
     _hand_over(content, segmentation_node, volume_node, before, provenance, bool(earlier))
+
+
+def check_import(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    volume_node: slicer.vtkMRMLScalarVolumeNode | None,
+    mode: str,
+) -> np.ndarray:
+    """What :func:`import_layers` would refuse the nodes for, before there is a result.
+
+    :return: (4, 4), from the coordinates of the volume to those of the segmentation.
+    :raises InputError: ``output.not_labelmaps``, ``output.nonlinear_transform``.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    if mode == "replace" or not segmentation.GetNumberOfSegments():
+        return np.eye(4)
+    _check_labelmaps(segmentation)
+    if volume_node is None:
+        return np.eye(4)
+    return _volume_to_segmentation(volume_node, segmentation_node)
 
 
 def segmentation_to_labels(segmentation_node: slicer.vtkMRMLSegmentationNode) -> Image:
@@ -350,6 +371,8 @@ def _hand_over(
         # A new content alone does not count as a change that is worth saving.
         segmentation_node.StorableModified()
         attributes = {ATTRIBUTE_PREFIX + key: value for key, value in provenance.items()}
+        if segments_stay and before.attributes:
+            attributes |= _earlier_attributes(before.attributes)
         _set_own_attributes(segmentation_node, attributes)
         if volume_node is not None:
             # The transform first: the reference geometry is taken from the volume through it.
@@ -420,6 +443,17 @@ def _tag(segment: slicer.vtkSegment, tag: str) -> str:
     value = vtk.reference("")
     segment.GetTag(tag, value)
     return str(value)
+
+
+def _earlier_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
+    """What is still to be told of earlier imports, whose segments stay."""
+    told = dict(attributes)
+    history = json.loads(told.pop(_EARLIER, "[]"))
+    last = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in told.items()}
+    kept = {_EARLIER: json.dumps([*history, last], ensure_ascii=False)}
+    if told.get(_DEMO) == "true":  # a mark that must not get lost
+        kept[_DEMO] = "true"
+    return kept
 
 
 def _own_attributes(node: slicer.vtkMRMLNode) -> list[str]:

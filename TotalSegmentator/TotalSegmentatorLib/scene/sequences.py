@@ -17,6 +17,7 @@ import slicer
 from ..errors import InputError
 from ..images import Image, Layer, Notice
 from ..images.frames import parse_frames
+from .modality import volume_modality
 from .segmentations import _place_beside, import_layers, restore_snapshot, take_snapshot
 from .volumes import _check_transform, read_volume
 
@@ -30,11 +31,13 @@ class Frame:
     :param index: item number in the browser, from 0.
     :param value: index value, e.g. the time as text; it stays when items are added or removed.
     :param volume: the sequence's own node, which is not in the application's scene.
+    :param modality: that of the proxy, which the scene knows more of.
     """
 
     index: int
     value: str
     volume: slicer.vtkMRMLScalarVolumeNode
+    modality: str = ""
 
     def read(self) -> tuple[Image, tuple[Notice, ...]]:
         """As :func:`~TotalSegmentatorLib.scene.read_volume`, with voxels of its own.
@@ -48,8 +51,8 @@ class Frame:
         except InputError as error:
             message = f"Frame {self.index + 1}: {error.message}"
             raise InputError(error.code, message, error.remedy, error.details) from error
-        if not image.array.flags.owndata:
-            image = image.with_array(image.array.copy())
+        array = image.array if image.array.flags.owndata else image.array.copy()
+        image = Image(array, image.ijk_to_ras, self.modality or image.modality)
         return image, tuple(
             replace(n, message=f"Frame {self.index + 1}: {n.message}") for n in notices
         )
@@ -80,10 +83,10 @@ class FramesImport:
 
 
 def find_sequence(
-    volume_node: slicer.vtkMRMLNode,
+    volume_node: slicer.vtkMRMLNode | None,
 ) -> tuple[slicer.vtkMRMLSequenceBrowserNode, slicer.vtkMRMLSequenceNode] | None:
     """The browser that shows a sequence in this node, and the sequence; None for other nodes."""
-    for browser in _browsers(volume_node.GetScene()):
+    for browser in _browsers(volume_node.GetScene() if volume_node is not None else None):
         sequence = browser.GetSequenceNode(volume_node)
         if sequence is not None:
             return browser, sequence
@@ -116,7 +119,7 @@ def read_frames(
         value = main.GetNthIndexValue(index)
         volume = sequence.GetDataNodeAtValue(value, True)
         if volume is not None:
-            found.append(Frame(index, value, volume))
+            found.append(Frame(index, value, volume, volume_modality(volume_node)))
         elif frames is not None:
             raise InputError(
                 "input.no_image",
@@ -183,11 +186,11 @@ def import_frames(
     :raises ValueError: if there are no results, or two for a frame.
     """
     _sequence_of(browser, volume_node)
-    earlier = _output_sequence(browser, volume_node, segmentation_node)
+    earlier = find_output_sequence(browser, volume_node, segmentation_node)
     contents = _build(results, earlier, segmentation_node, mode, provenance)
     # Once more, since results that are computed one by one may have taken minutes.
     _check_frames(contents, browser, volume_node)
-    earlier = _output_sequence(browser, volume_node, segmentation_node)
+    earlier = find_output_sequence(browser, volume_node, segmentation_node)
     with _one_event(browser), browser_state(browser), ExitStack() as steps_back:
         node = segmentation_node
         if node is None:
@@ -240,12 +243,16 @@ def _check_frames(
             )
 
 
-def _output_sequence(
+def find_output_sequence(
     browser: slicer.vtkMRMLSequenceBrowserNode,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None,
 ) -> slicer.vtkMRMLSequenceNode | None:
-    """The sequence that is brought up to date, if there is one."""
+    """The sequence that an import into this node would bring up to date, if there is one.
+
+    :raises InputError: ``input.node_removed``, ``output.in_another_sequence``,
+        ``output.other_transform``: what an import would be refused for.
+    """
     if segmentation_node is None:
         return None
     if segmentation_node.GetScene() is None:
