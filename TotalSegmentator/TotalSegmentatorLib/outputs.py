@@ -67,13 +67,16 @@ def write_folder(segmentation: Segmentation, folder: Path) -> None:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """The report in a folder with a whole result; empty if there is none that can be read."""
-    if not all((folder / name).is_file() for name in (SEGMENTATION, LABELMAP, TABLE)):
-        return {}
+    """The report in a folder; empty if there is none that can be read."""
     try:
         return load_report(folder / REPORT)
     except InputError:
         return {}
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder has all files of a result."""
+    return all((folder / name).is_file() for name in (SEGMENTATION, LABELMAP, TABLE, REPORT))
 
 
 def load_report(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..images import IMAGE_SUFFIXES, check_output, file_suffix, read_image, whole_file
 from ..jobs import Request
-from ..outputs import REPORT, read_report, write_folder
+from ..outputs import REPORT, is_whole, read_report, write_folder
 from ..report import input_record
 from ..runs import complete
 from ..session import Settings
@@ -138,7 +138,7 @@ def _one(
     image, notices = read_image(path)
     source = str(path.absolute())
     if not overwrite and folder.exists():
-        earlier = read_report(folder)
+        earlier = read_report(folder) if is_whole(folder) else {}
         same_image = earlier and earlier["input"]["sha256"] == input_record(image, "")["sha256"]
         wanted = complete(request, image.modality).request
         if same_image and Request.from_dict(earlier["request"]) == wanted:

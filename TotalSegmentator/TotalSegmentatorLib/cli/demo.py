@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from ..environment.sample_data import is_cached, sample_ct
 from ..errors import EXIT_PARTIAL, InputError, SetupError
 from ..images import check_output, read_image
 from ..jobs import Request
-from ..outputs import LABELMAP, REPORT, SEGMENTATION, read_report, write_folder
+from ..outputs import LABELMAP, REPORT, SEGMENTATION, TABLE, write_folder
 from ..report import DEMO_BANNER
 from .console import print_json, print_table, say
 from .parameters import AsJson, EnginePython, Verbose, Yes
@@ -62,14 +63,21 @@ def demo(
 def _check_output(output: Path) -> None:
     """Only an earlier result of the demo is replaced."""
     check_output(output / REPORT, overwrite=True)
-    earlier = read_report(output)
-    taken = [name for name in (SEGMENTATION, LABELMAP, REPORT) if (output / name).exists()]
-    if taken and earlier.get("request", {}).get("task") != "demo":
+    taken = [name for name in (SEGMENTATION, LABELMAP, TABLE, REPORT) if (output / name).exists()]
+    if taken and not _is_demo(output / REPORT):
         raise InputError(
             "output.exists",
             f"{output.name} holds a {taken[0]} that is not the demo's.",
             "Remove it, or choose another folder with --output.",
         )
+
+
+def _is_demo(report: Path) -> bool:
+    """Whether a report is of the demo, of whatever version."""
+    try:
+        return bool(json.loads(report.read_text("utf-8"))["request"]["task"] == "demo")
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def _print_report(report: Mapping[str, Any]) -> None:
