@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,8 @@ from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
 
+slicer-totalsegmentator rerun RESULTS/report.json
+
 slicer-totalsegmentator rerun RESULTS/report.json -o AGAIN
 
 slicer-totalsegmentator rerun report.json --input other.nii.gz -o other.seg.nrrd"""
@@ -28,11 +31,14 @@ slicer-totalsegmentator rerun report.json --input other.nii.gz -o other.seg.nrrd
 def rerun(
     report: Annotated[Path, typer.Argument(help="report.json of an earlier run.")],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "-o", "--output", help=f"File ({', '.join(SUFFIXES)}) or folder.", show_default=False
+            "-o",
+            "--output",
+            help=f"File ({', '.join(SUFFIXES)}) or folder; by default a new one beside the report.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     image_path: Annotated[
         Path | None,
         typer.Option("--input", help="Segment this image instead.", show_default=False),
@@ -51,6 +57,7 @@ def rerun(
     if device:
         request = dataclasses.replace(request, device=device)
     path = image_path or _path_of(earlier)
+    output = output or _free_folder(report.parent)
     single = file_suffix(output) in SUFFIXES
     target = output if single else output / REPORT
     check_output(target, overwrite=overwrite, source=path)
@@ -80,6 +87,11 @@ def rerun(
         print_json(result.report)
     else:
         print(output)
+
+
+def _free_folder(parent: Path) -> Path:
+    names = itertools.chain(["rerun"], (f"rerun_{n}" for n in itertools.count(2)))
+    return next(parent / name for name in names if not (parent / name).exists())
 
 
 def _path_of(report: Mapping[str, Any]) -> Path:
