@@ -177,7 +177,7 @@ def test_kept_files_are_named_and_stay(segment, sample, tmp_path, runs):
     assert answer.code == 0
     (kept,) = runs.iterdir()
     assert str(kept) in answer.err
-    assert {"image.nii", "labels.nii"} <= {path.name for path in kept.iterdir()}
+    assert {"image.nii", "labels-0.nii"} <= {path.name for path in (kept / "image-1").iterdir()}
     assert segment(sample.ct, "-o", tmp_path / "again.nii.gz").code == 0
     assert list(runs.iterdir()) == [kept]
 
