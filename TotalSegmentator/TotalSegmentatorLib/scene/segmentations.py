@@ -396,8 +396,8 @@ def _hand_over(
 def _make_removal_quick(segmentation: slicer.vtkSegmentation) -> None:
     """Have its segments share no labelmap when it is deleted.
 
-    Else Slicer copies the labelmap for each of them first, which takes 17 to 23 s for 117 segments of
-    512 x 512 x 400 voxels, at whatever moment the last user of the content lets go of it.
+    Else Slicer copies the labelmap for each of them first, which takes 17 to 23 s for 117 segments
+    of 512 x 512 x 400 voxels, at whatever moment the last user of the content lets go of it.
     """
     # The observer is not told who is deleted, so it must know the segments, without keeping them.
     segments = [_weak(segment) for _, segment in _segments(segmentation)]
