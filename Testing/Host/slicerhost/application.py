@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import slicer
@@ -80,6 +81,15 @@ class qSlicerMainWindow(wrapped(QtWidgets.QMainWindow)):
         return self._selector
 
 
+@dataclass(frozen=True)
+class CommandOptions:
+    """What the application was started with."""
+
+    noMainWindow: bool = False
+    noSplash: bool = True
+    testingEnabled: bool = True
+
+
 @sealed
 class qSlicerApplication(wrapped(QtWidgets.QApplication)):
     """The application object.
@@ -96,8 +106,11 @@ class qSlicerApplication(wrapped(QtWidgets.QApplication)):
     slicerHome = Property(str, lambda self: str(self._folder))
     documentationBaseUrl = Property(str, lambda self: "https://slicer.readthedocs.io/en/latest/")
 
-    def __init__(self, folder: Path) -> None:
-        """Start Qt with settings and temporary files in a folder of the caller."""
+    def __init__(self, folder: Path, mainWindow: bool = True) -> None:
+        """Start Qt with settings and temporary files in a folder of the caller.
+
+        :param mainWindow: False starts as with --no-main-window
+        """
         super().__init__(["Slicer"])
         self._folder = folder
         self._testing = True
@@ -112,6 +125,12 @@ class qSlicerApplication(wrapped(QtWidgets.QApplication)):
         self._modules = qSlicerModuleManager()
         self._layouts = LayoutManager()
         self._files = IOManager()
+        self._options = CommandOptions(noMainWindow=not mainWindow)
+        self._window = qSlicerMainWindow() if mainWindow else None
+
+    def commandOptions(self) -> CommandOptions:
+        """Return what the application was started with."""
+        return self._options
 
     def applicationLogic(self) -> slicer.vtkSlicerApplicationLogic:
         """Return the application logic."""

@@ -147,13 +147,19 @@ def load(path: Path) -> LoadedModule:
     return LoadedModule(name, python, module)
 
 
+def loaded_names() -> list[str]:
+    """Return the names of the scripted modules that are in the application."""
+    modules = vars(slicer.modules).values()
+    return [m.name for m in modules if isinstance(m, qSlicerScriptedLoadableModule)]
+
+
 def unload(loaded: LoadedModule) -> None:
     """Let the module clean up and take it out of the application; once is enough."""
     if getattr(slicer.modules, loaded.name.lower(), None) is not loaded.module:
         return
-    selector = slicer.util.mainWindow().moduleSelector()
-    if selector.selectedModule == loaded.name:
-        selector.selectModule("")
+    window = slicer.app._window
+    if window is not None and window.moduleSelector().selectedModule == loaded.name:
+        window.moduleSelector().selectModule("")
     slicer.app.moduleManager().moduleAboutToBeUnloaded(loaded.name)
     # Closing the scene later would still reach the panel through its parameter node.
     for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):

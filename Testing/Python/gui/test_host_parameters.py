@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
 
 import pytest
 import small_module
@@ -64,7 +64,8 @@ def test_values_are_kept_in_the_node(
     assert wrapper.value == value
     again = type(wrapper)(wrapper.parameterNode)
     assert again.value == value
-    assert type(again.value) is type(value)
+    if not isinstance(value, (list, dict)):
+        assert type(again.value) is type(value)
 
 
 def test_defaults(host: Host) -> None:
@@ -111,6 +112,116 @@ def test_node_references(host: Host) -> None:
         wrapper.volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
     slicer.mrmlScene.RemoveNode(volume)
     assert wrapper.volume is None
+
+
+def test_lists_write_their_changes(host: Host) -> None:
+    wrapper = make({"names": list[str]}, names=["liver"])
+    names = wrapper.names
+    assert not isinstance(names, list)
+    seen: list[list[str]] = []
+    wrapper.AddObserver("ModifiedEvent", lambda caller, event: seen.append(list(wrapper.names)))
+    names.append("spleen")
+    names += ["heart", "aorta"]
+    names.remove("liver")
+    names[0] = "kidney"
+    del names[2]
+    assert wrapper.names == ["kidney", "heart"]
+    assert seen[:2] == [["liver", "spleen"], ["liver", "spleen", "heart", "aorta"]]
+    node = wrapper.parameterNode
+    assert [node.GetParameter(f"names.{key}") for key in ("len", "0", "1", "2")] == [
+        "2",
+        "kidney",
+        "heart",
+        "",
+    ]
+    wrapper.names.clear()
+    assert wrapper.names == []
+    with pytest.raises(NotImplementedError):
+        _ = wrapper.names + ["lung"]  # noqa: RUF005 - what the application refuses
+    with pytest.raises(TypeError):
+        wrapper.names = ["liver", 5]
+    assert wrapper.names == []
+
+
+def test_dictionaries_write_their_changes(host: Host) -> None:
+    wrapper = make({"options": dict[str, str]})
+    wrapper.options["smoothing"] = "0.5"
+    wrapper.options["threads"] = "2"
+    assert wrapper.options == {"smoothing": "0.5", "threads": "2"}
+    assert wrapper.options.pop("threads") == "2"
+    assert dict(wrapper.options) == {"smoothing": "0.5"}
+    assert wrapper.options.get("absent") is None
+    with pytest.raises(TypeError):
+        wrapper.options.get("absent", "")  # the application's has no default either
+    with pytest.raises(TypeError):
+        wrapper.options["threads"] = 2
+    assert wrapper.parameterNode.GetParameter("options.0.1") == "0.5"
+
+
+def test_lists_of_nodes(host: Host) -> None:
+    import slicer
+
+    wrapper = make({"volumes": list[slicer.vtkMRMLScalarVolumeNode]})
+    first, second = (
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in "ab"
+    )
+    wrapper.volumes = [first, second]
+    wrapper.volumes.reverse()
+    assert list(wrapper.volumes) == [second, first]
+    slicer.mrmlScene.RemoveNode(second)
+    assert list(wrapper.volumes) == [None, first]
+    with pytest.raises(TypeError):
+        wrapper.volumes.append(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode"))
+
+
+def test_optional_values_and_nodes(host: Host) -> None:
+    import qt
+    import slicer
+
+    region = slicer.vtkMRMLMarkupsROINode
+    hints = {
+        "region": region,
+        "either": Union[region, slicer.vtkMRMLModelNode, None],  # noqa: UP007 - as modules do
+        "count": Optional[int],  # noqa: UP045
+        "names": Optional[list[str]],  # noqa: UP045
+    }
+    wrapper = make(hints)
+    assert (wrapper.region, wrapper.either, wrapper.count) == (None, None, None)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    wrapper.region = wrapper.either = node
+    wrapper.count = 3
+    assert (wrapper.region, wrapper.either, wrapper.count) == (node, node, 3)
+    wrapper.count = None
+    assert wrapper.count is None
+    wrapper.names = ["liver", "spleen"]
+    wrapper.names = None
+    assert wrapper.names is None
+    assert wrapper.parameterNode.GetParameterNamesAsCommaSeparatedList().count("names") == 1
+    for name in ("region", "either"):
+        box = slicer.qMRMLNodeComboBox()
+        box.noneEnabled = True
+        box.setMRMLScene(slicer.mrmlScene)
+        wrapper.connectParametersToGui({name: box})
+        assert box.currentNode() is node
+        box.setCurrentNode(None)
+        assert getattr(wrapper, name) is None
+    with pytest.raises(RuntimeError, match="count"):
+        wrapper.connectParametersToGui({"count": qt.QSpinBox()})
+    with pytest.raises(TypeError, match="no way to keep"):
+        make({"count": int | None})  # the application knows Optional[int] alone
+
+
+def test_folders_are_bound(host: Host, tmp_path: pathlib.Path) -> None:
+    import ctk
+
+    wrapper = make({"folder": pathlib.Path})
+    for widget, name in ((ctk.ctkDirectoryButton(), "directory"), (ctk.ctkPathLineEdit(), "")):
+        tag = wrapper.connectParametersToGui({"folder": widget})
+        setattr(widget, name or "currentPath", str(tmp_path))
+        assert wrapper.folder == tmp_path
+        wrapper.folder = tmp_path / "deeper"
+        assert getattr(widget, name or "currentPath") == str(tmp_path / "deeper")
+        wrapper.disconnectGui(tag)
 
 
 def test_changes_are_observed(host: Host) -> None:
@@ -186,13 +297,20 @@ def test_widgets_are_found_below_a_widget(host: Host) -> None:
 def test_bindings_that_the_application_refuses_are_refused(host: Host) -> None:
     import ctk
     import qt
+    import slicer
 
-    wrapper = make({"text": str, "cpu": bool, "count": int})
+    hints = {"text": str, "cpu": bool, "count": int, "names": list[str]}
+    wrapper = make({**hints, "node": slicer.vtkMRMLScalarVolumeNode})
     for name, widget in (
         ("text", qt.QComboBox()),  # no Choice to fill it from
         ("cpu", qt.QRadioButton()),
         ("cpu", ctk.ctkMenuButton()),  # not exactly a QPushButton
         ("count", qt.QSlider()),  # no limits
+        ("names", qt.QLineEdit()),
+        ("names", qt.QListWidget()),
+        ("node", slicer.qMRMLCheckableNodeComboBox()),  # not exactly a qMRMLNodeComboBox
+        ("text", ctk.ctkSearchBox()),  # not exactly a QLineEdit
+        ("text", qt.QPlainTextEdit()),
     ):
         with pytest.raises(RuntimeError, match=name):
             wrapper.connectParametersToGui({name: widget})

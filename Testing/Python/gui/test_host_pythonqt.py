@@ -29,6 +29,15 @@ def test_unknown_attributes_raise(host: Host) -> None:
     own.anything = 1
     assert own.anything == 1
 
+    class Early(qt.QWidget):
+        """Python may begin before Qt does."""
+
+        def __init__(self) -> None:
+            self._early = 1
+            super().__init__()
+
+    assert Early()._early == 1
+
 
 def test_a_deleted_object_raises(host: Host) -> None:
     import qt

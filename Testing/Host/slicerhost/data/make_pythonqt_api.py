@@ -17,22 +17,57 @@ import json
 from pathlib import Path
 
 KEPT = """
-    QAction QApplication QButtonGroup QByteArray QCheckBox QColor QComboBox QCursor
-    QDesktopServices QDialog QDialogButtonBox QDir QDoubleSpinBox QFileDialog QFileInfo QFont
-    QFormLayout QFrame QGridLayout QGroupBox QHBoxLayout QIcon QInputDialog QLabel QLineEdit QMenu
-    QMessageBox QObject QPixmap QPlainTextEdit QProcess QProcessEnvironment QProgressBar
-    QProgressDialog QPushButton QRadioButton QSettings QSize QSizePolicy QSlider QSpinBox
-    QTextEdit QTimer QToolButton QUrl QVBoxLayout QWidget
-    ctkCollapsibleButton ctkCollapsibleGroupBox ctkMenuButton ctkMessageBox ctkPathLineEdit
-    ctkSliderWidget qMRMLNodeComboBox qMRMLSegmentationShow3DButton qMRMLWidget
+    QAction QActionGroup QApplication QButtonGroup QByteArray QCheckBox QClipboard QColor QComboBox
+    QCompleter QCursor QDesktopServices QDialog QDialogButtonBox QDir QDoubleSpinBox QFileDialog
+    QFileInfo QFont QFormLayout QFrame QGridLayout QGroupBox QHBoxLayout QHeaderView QIcon
+    QInputDialog QKeySequence QLabel QLineEdit QListWidget QListWidgetItem QMenu QMessageBox
+    QObject QPixmap QPlainTextEdit QProcess QProcessEnvironment QProgressBar QProgressDialog
+    QPushButton QRadioButton QScrollArea QSettings QShortcut QSize QSizePolicy QSlider QSpinBox
+    QSplitter QStackedWidget QTabWidget QTextBrowser QTextEdit QTimer QToolButton QTreeWidget
+    QTreeWidgetItem QUrl QVBoxLayout QWidget
+    ctkCollapsibleButton ctkCollapsibleGroupBox ctkDirectoryButton ctkMenuButton ctkMessageBox
+    ctkPathLineEdit ctkSearchBox ctkSliderWidget
+    qMRMLCheckableNodeComboBox qMRMLNodeComboBox qMRMLSegmentationShow3DButton qMRMLTableView
+    qMRMLWidget
 """
+
+
+# Classes that the recorder could not make objects of: what the documentation of Qt 5.15 lists.
+NOT_CREATED = {
+    "QActionGroup": {
+        "properties": [
+            ["enabled", "bool", True],
+            ["exclusionPolicy", "ExclusionPolicy", True],
+            ["visible", "bool", True],
+        ],
+        "signals": ["hovered(QAction*)", "triggered(QAction*)"],
+    },
+    "QClipboard": {
+        "signals": [
+            "changed(QClipboard::Mode)",
+            "dataChanged()",
+            "findBufferChanged()",
+            "selectionChanged()",
+        ]
+    },
+    "QShortcut": {
+        "properties": [
+            ["autoRepeat", "bool", True],
+            ["context", "Qt::ShortcutContext", True],
+            ["enabled", "bool", True],
+            ["key", "QKeySequence", True],
+            ["whatsThis", "QString", True],
+        ],
+        "signals": ["activated()", "activatedAmbiguously()"],
+    },
+}
 
 
 def distil(recording: dict) -> dict:
     """Return the part of a recording that the host needs, as {application, classes}."""
     classes = {}
     for name in KEPT.split():
-        entry = recording[name]
+        entry = {**recording[name], **NOT_CREATED.get(name, {})}
         classes[name] = {
             "module": entry["module"],
             "base": entry.get("members_also"),

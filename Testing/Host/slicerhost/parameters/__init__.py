@@ -1,8 +1,8 @@
 """`slicer.parameterNodeWrapper`: typed access to a parameter node and its binding to widgets.
 
 An implementation of the documented behaviour for the types that a module's settings have:
-numbers, text, bool, paths, enumerations, nodes, and lists, tuples and dictionaries of plain
-values. Not here: parameter packs, and lists that write themselves back when changed in place.
+numbers, text, bool, paths, enumerations, nodes, Optional and Union, and lists, tuples and
+dictionaries of all these. Not here: parameter packs, and containers without element types.
 """
 
 from __future__ import annotations

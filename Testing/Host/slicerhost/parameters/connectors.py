@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from PySide6 import QtWidgets
 
 from ..pythonqt.objects import wrapped
-from ..widgets.ctk_values import ctkPathLineEdit, ctkSliderWidget
+from ..widgets.ctk_paths import ctkDirectoryButton, ctkPathLineEdit
+from ..widgets.ctk_values import ctkSliderWidget
 from ..widgets.node_combo_box import qMRMLNodeComboBox
 from .annotations import Choice, Decimals, Maximum, Minimum, SingleStep, WithinRange
 from .fields import Field
@@ -104,17 +105,18 @@ def _text(widget: QtWidgets.QWidget, field: Field) -> Connector:
     return _by_property(widget, "text", "textChanged")
 
 
-def _path(widget: ctkPathLineEdit, field: Field) -> Connector:
+def _path(widget: QtWidgets.QWidget, field: Field) -> Connector:
+    name = "directory" if isinstance(widget, ctkDirectoryButton) else "currentPath"
     return Connector(
         widget,
-        "currentPathChanged",
-        lambda: field.kind(widget.currentPath),
-        lambda value: setattr(widget, "currentPath", str(value)),
+        f"{name}Changed",
+        lambda: field.kind(getattr(widget, name)),
+        lambda value: setattr(widget, name, str(value)),
     )
 
 
 def _node(widget: qMRMLNodeComboBox, field: Field) -> Connector:
-    widget.nodeTypes = [kind.__name__ for kind in field.kind]
+    widget.nodeTypes = [kind.__name__ for kind in field.node_classes]
     return Connector(widget, "currentNodeChanged", widget.currentNode, widget.setCurrentNode)
 
 
@@ -122,12 +124,14 @@ def _factory(field: Field) -> dict[type, Callable[[QtWidgets.QWidget, Field], Co
     """Return widget class -> connector for a parameter's type."""
     q = QtWidgets
     kind = field.kind
-    if field.is_node:
+    if field.node_classes:
         return {qMRMLNodeComboBox: _node}
+    if not isinstance(kind, type):  # lists, dictionaries and Optional have no widget
+        return {}
     if issubclass(kind, enum.Enum):
         return {wrapped(q.QComboBox): _listed}
     if issubclass(kind, pathlib.PurePath):
-        return {ctkPathLineEdit: _path}
+        return {ctkPathLineEdit: _path, ctkDirectoryButton: _path}
     listed = {wrapped(q.QComboBox): _listed}
     return {
         bool: {wrapped(q.QCheckBox): _switch, wrapped(q.QPushButton): _switch, **listed},

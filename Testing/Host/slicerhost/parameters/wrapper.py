@@ -30,7 +30,7 @@ class ParameterNodeWrapper:
         self._nextTag = 0
         self._updatingGUI = False
         for field in self.allParameters.values():
-            field.read(parameterNode)
+            field.ensure(parameterNode)
 
     @classmethod
     def _field(cls, name: str) -> Field:
@@ -52,7 +52,7 @@ class ParameterNodeWrapper:
         return Default(self._field(name).default)
 
     def isCached(self, name: str) -> bool:
-        """Whether the application keeps the value beside the node: all types that are here."""
+        """Whether the application keeps the value beside the node: it does for all types here."""
         return bool(self._field(name))
 
     @classmethod

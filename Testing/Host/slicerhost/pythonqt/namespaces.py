@@ -7,6 +7,7 @@ import types
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from .items import ITEMS
 from .objects import wrapped
 from .overrides import OVERRIDES
 from .ui_loader import UiLoader
@@ -36,5 +37,7 @@ def install() -> types.ModuleType:
     for override in OVERRIDES:
         setattr(qt, override.__name__, override)
         UiLoader.standIns[override.__name__] = override
+    for item in ITEMS:
+        setattr(qt, item.__name__, item)
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk
     return ctk

@@ -81,13 +81,15 @@ class PythonQtMixin:
 
     def __setattr__(self, name: str, value: object) -> None:
         cls = type(self)
-        if not name.startswith("_"):
-            _require_living(self, name)
+        if name.startswith("_"):  # Python's own, allowed before Qt has made the object
+            super().__setattr__(name, value)
+            return
+        _require_living(self, name)
         if name == "name":
             QObject.setObjectName(self, value)
         elif name in _properties(self):
             self._setProperty(name, value)
-        elif name.startswith("_") or not cls.__dict__.get("_sealed") or hasattr(cls, name):
+        elif not cls.__dict__.get("_sealed") or hasattr(cls, name):
             super().__setattr__(name, value)
         elif not (UiLoading.active and isinstance(value, QObject)):
             raise AttributeError(

@@ -1,13 +1,15 @@
-"""Classes of `qt` that need more than the conventions: timers, settings, menus and dialogs."""
+"""Classes of `qt` that need more than the conventions: timers, processes, menus and dialogs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .dialogs import DIALOGS, ShownDialog
 from .objects import sealed, wrapped
+from .running import RUNNING
 from .slots import guarded
 
 
@@ -15,10 +17,34 @@ from .slots import guarded
 class QTimer(wrapped(QtCore.QTimer)):
     """A timer whose one-shot form takes any callable."""
 
+    def __init__(self, parent: QtCore.QObject | None = None) -> None:
+        super().__init__(parent)
+        RUNNING.timers.add(self)
+
     @staticmethod
     def singleShot(msec: float, slot: Callable[[], object]) -> None:
         """Call a function once, from the event loop, after so many milliseconds."""
-        QtCore.QTimer.singleShot(int(msec), guarded(slot))
+        timer = QTimer()
+        RUNNING.shots.add(timer)
+        call = guarded(slot)
+
+        def shoot() -> None:
+            RUNNING.shots.discard(timer)
+            timer.deleteLater()
+            call()
+
+        QtCore.QTimer.setSingleShot(timer, True)
+        timer.connect("timeout()", shoot)
+        QtCore.QTimer.start(timer, int(msec))
+
+
+@sealed
+class QProcess(wrapped(QtCore.QProcess)):
+    """A process that the host ends with the test, if the module has not."""
+
+    def __init__(self, parent: QtCore.QObject | None = None) -> None:
+        super().__init__(parent)
+        RUNNING.processes.add(self)
 
 
 @sealed
@@ -32,6 +58,19 @@ class QMenu(wrapped(QtWidgets.QMenu)):
             action = wrapped(QtGui.QAction)(*content, self)
         QtWidgets.QMenu.addAction(self, action)
         return action
+
+    def exec_(self, *_position: object) -> QtGui.QAction | None:
+        """Record the menu as a dialog and trigger the action whose text is the answer."""
+        shown = [action for action in QtWidgets.QMenu.actions(self) if action.isVisible()]
+        texts = "\n".join(QtGui.QAction.text(action) for action in shown)
+        answer = DIALOGS.ask(ShownDialog("QMenu", self.title, texts))
+        for action in shown:
+            if QtGui.QAction.text(action) == answer and action.isEnabled():
+                action.trigger()
+                return action
+        return None
+
+    exec = exec_
 
 
 @sealed
@@ -92,4 +131,30 @@ class QInputDialog(wrapped(QtWidgets.QInputDialog)):
     getItem = _asking("QInputDialog.getItem")
 
 
-OVERRIDES = (QTimer, QMenu, QDialog, QMessageBox, QFileDialog, QInputDialog)
+class QDesktopServices:
+    """Opens pages and folders for people; here they are only written down."""
+
+    opened: ClassVar[list[str]] = []
+
+    @classmethod
+    def openUrl(cls, url: QtCore.QUrl) -> bool:
+        """Remember an address instead of starting a browser.
+
+        :raises TypeError: it is not a QUrl
+        """
+        if not isinstance(url, QtCore.QUrl):
+            raise TypeError(f"QDesktopServices.openUrl takes a QUrl, not {type(url).__name__}")
+        cls.opened.append(url.toString())
+        return True
+
+
+OVERRIDES = (
+    QTimer,
+    QProcess,
+    QMenu,
+    QDialog,
+    QMessageBox,
+    QFileDialog,
+    QInputDialog,
+    QDesktopServices,
+)

@@ -16,6 +16,10 @@ _RENAMED = {
     "activated(QString)": "textActivated",
     "highlighted(QString)": "textHighlighted",
     "buttonClicked(int)": "idClicked",
+    "buttonPressed(int)": "idPressed",
+    "buttonReleased(int)": "idReleased",
+    "buttonToggled(int,bool)": "idToggled",
+    "valueChanged(QString)": "textChanged",
 }
 
 

@@ -5,19 +5,32 @@ from __future__ import annotations
 import types
 
 from ..pythonqt.ui_loader import UiLoader
-from . import ctk_boxes, ctk_values, mrml_widgets, node_combo_box, segmentation
+from . import (
+    checkable_node_combo_box,
+    ctk_boxes,
+    ctk_paths,
+    ctk_values,
+    mrml_widgets,
+    node_combo_box,
+    segmentation,
+    table_view,
+)
 
 CTK = (
     ctk_boxes.ctkCollapsibleButton,
     ctk_boxes.ctkCollapsibleGroupBox,
     ctk_boxes.ctkMessageBox,
     ctk_values.ctkMenuButton,
-    ctk_values.ctkPathLineEdit,
+    ctk_paths.ctkDirectoryButton,
+    ctk_paths.ctkPathLineEdit,
+    ctk_values.ctkSearchBox,
     ctk_values.ctkSliderWidget,
 )
 SLICER = (
     mrml_widgets.qMRMLWidget,
     node_combo_box.qMRMLNodeComboBox,
+    checkable_node_combo_box.qMRMLCheckableNodeComboBox,
+    table_view.qMRMLTableView,
     segmentation.qMRMLSegmentationShow3DButton,
 )
 

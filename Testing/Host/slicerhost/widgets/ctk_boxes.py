@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -11,6 +12,27 @@ from .properties import stored
 
 HEADER = 24  # height of the title bar in pixels
 UNLIMITED = 16777215  # QWIDGETSIZE_MAX
+
+
+class FoldedChildren:
+    """Hides what is in a section and shows it again, except what code had hidden itself."""
+
+    def __init__(self, section: QtWidgets.QWidget) -> None:
+        self._section = section
+        self._hidden: list[QtWidgets.QWidget] = []
+
+    def fold(self, folded: bool) -> None:
+        """Hide the children, or show those that an earlier call hid."""
+        if not folded:
+            for child in self._hidden:
+                if shiboken6.isValid(child):
+                    QtWidgets.QWidget.setVisible(child, True)
+            self._hidden = []
+            return
+        for child in self._section.children():
+            if isinstance(child, QtWidgets.QWidget) and not QtWidgets.QWidget.isHidden(child):
+                QtWidgets.QWidget.setVisible(child, False)
+                self._hidden.append(child)
 
 
 @sealed
@@ -28,11 +50,13 @@ class ctkCollapsibleButton(wrapped(QtWidgets.QWidget)):
     flat = stored(bool, "flat", False)
     checkable = stored(bool, "checkable", True)
     collapsed = stored(bool, "collapsed", False)
+    collapsedHeight = stored(int, "collapsedHeight", 14)
     checked = Property(bool, lambda self: not self.collapsed, lambda self, on: self._open(on))
 
     def __init__(self, parent: QtWidgets.QWidget | str | None = None) -> None:
         title = parent if isinstance(parent, str) else ""
         super().__init__(None if isinstance(parent, str) else parent)
+        self._folded = FoldedChildren(self)
         self.text = title
         self.setContentsMargins(0, HEADER, 0, 0)
 
@@ -62,15 +86,10 @@ class ctkCollapsibleButton(wrapped(QtWidgets.QWidget)):
         self.update()
 
     def _on_collapsed(self, collapsed: bool) -> None:
-        self._showChildren(not collapsed)
+        self._folded.fold(collapsed)
         self.maximumHeight = HEADER if collapsed else UNLIMITED
         self.contentsCollapsed(collapsed)
         self.toggled(not collapsed)
-
-    def _showChildren(self, shown: bool) -> None:
-        for child in self.children():
-            if isinstance(child, QtWidgets.QWidget):
-                QtWidgets.QWidget.setVisible(child, shown)
 
     def mousePressEvent(self, event: QtGui.QMouseEvent) -> None:
         """Collapse or open at a click on the title."""
@@ -80,7 +99,7 @@ class ctkCollapsibleButton(wrapped(QtWidgets.QWidget)):
     def showEvent(self, _event: QtGui.QShowEvent) -> None:
         """Keep the content of a closed section hidden when the panel appears."""
         if self.collapsed:
-            self._showChildren(False)
+            self._folded.fold(True)
 
     def paintEvent(self, _event: QtGui.QPaintEvent) -> None:
         """Draw the title bar."""
@@ -101,8 +120,26 @@ class ctkCollapsibleGroupBox(wrapped(QtWidgets.QGroupBox)):
     collapsed = stored(bool, "collapsed", False)
     collapsedHeight = stored(int, "collapsedHeight", 14)
 
+    def __init__(self, parent: QtWidgets.QWidget | str | None = None) -> None:
+        title = parent if isinstance(parent, str) else ""
+        super().__init__(None if isinstance(parent, str) else parent)
+        self.title = title
+        self._folded = FoldedChildren(self)
+        self.checkable = True
+        self.toggled.connect(self._open)
+
+    def _open(self, on: bool) -> None:
+        self.collapsed = not on
+
     def _on_collapsed(self, collapsed: bool) -> None:
+        self.checked = not collapsed
+        self._folded.fold(collapsed)
         self.maximumHeight = HEADER if collapsed else UNLIMITED
+
+    def showEvent(self, _event: QtGui.QShowEvent) -> None:
+        """Keep the content of a folded box hidden when the panel appears."""
+        if self.collapsed:
+            self._folded.fold(True)
 
 
 @sealed

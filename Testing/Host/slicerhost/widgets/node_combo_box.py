@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shiboken6
 import slicer
 import vtk
-from PySide6 import QtWidgets
+from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
 from ..pythonqt.objects import sealed, wrapped
+from ..pythonqt.overrides import QInputDialog
+from .observing import Observation
 from .properties import stored
 
 
@@ -25,6 +26,9 @@ class qMRMLNodeComboBox(wrapped(QtWidgets.QWidget)):
     nodeActivated = Signal(object)
     nodeAdded = Signal(object)
     nodeAddedByUser = Signal(object)
+    nodeAddedByUserAction = Signal(object)
+    currentNodeRenamed = Signal(str)
+    nodeAboutToBeEdited = Signal(object)
     nodeAboutToBeRemoved = Signal(object)
 
     nodeTypes = stored("QStringList", "nodeTypes", [])
@@ -44,8 +48,10 @@ class qMRMLNodeComboBox(wrapped(QtWidgets.QWidget)):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._scene: slicer.vtkMRMLScene | None = None
-        self._observations: list[int] = []
+        self._observation = Observation(self)
         self._attributes: dict[tuple[str, str], str | None] = {}
+        self._labels: dict[str, str] = {}
+        self._menu: list[QtGui.QAction] = []
         self._nodes: list[slicer.vtkMRMLNode] = []
         self._current: slicer.vtkMRMLNode | None = None
         self._box = QtWidgets.QComboBox(self)
@@ -58,11 +64,10 @@ class qMRMLNodeComboBox(wrapped(QtWidgets.QWidget)):
         """Follow a scene: nodes added, removed, renamed, and its closing."""
         if scene is self._scene:
             return
-        self._stopObserving()
         self._scene = scene
-        if scene is not None:
-            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
-            self._observations = [scene.AddObserver(e, self._sceneChanged) for e in events]
+        kind = slicer.vtkMRMLScene
+        events = (kind.NodeAddedEvent, kind.NodeRemovedEvent, kind.EndBatchProcessEvent)
+        self._observation.start(scene, events, self._sceneChanged)
         self._refresh()
 
     def mrmlScene(self) -> slicer.vtkMRMLScene | None:
@@ -126,22 +131,34 @@ class qMRMLNodeComboBox(wrapped(QtWidgets.QWidget)):
         self.nodeAddedByUser(node)
         return node
 
+    def addMenuAction(self, action: QtGui.QAction) -> None:
+        """Offer an action at the end of the list."""
+        self._menu.append(action)
+
+    def setNodeTypeLabel(self, label: str, nodeType: str) -> None:
+        """Set what a class of nodes is called in "Create new ..."."""
+        self._labels[nodeType] = label
+
+    def nodeTypeLabel(self, nodeType: str) -> str:
+        """Return what a class of nodes is called in "Create new ..."."""
+        return self._labels.get(nodeType) or slicer.mrmlScene.GetTagByClassName(nodeType)
+
+    def renameCurrentNode(self, name: str = "") -> None:
+        """Do what "Rename current ..." in the list does, with what people enter."""
+        name = name or QInputDialog.getText(self, "Rename", "New name:")
+        if name and self._current is not None:
+            self._current.SetName(name)
+            self._refresh()
+            self.currentNodeRenamed(name)
+
     def removeCurrentNode(self) -> None:
         """Do what "Delete current ..." in the list does."""
         if self._current is not None:
             self.nodeAboutToBeRemoved(self._current)
             self._scene.RemoveNode(self._current)
 
-    def _stopObserving(self) -> None:
-        for tag in self._observations:
-            self._scene.RemoveObserver(tag)
-        self._observations = []
-
     def _sceneChanged(self, _scene: vtk.vtkObject, _event: str) -> None:
-        if shiboken6.isValid(self):
-            self._refresh()
-        else:  # Qt deleted the widget; the observation is all that kept its Python side alive
-            self._stopObserving()
+        self._refresh()
 
     def _on_nodeTypes(self, _types: list[str]) -> None:
         self._refresh()
