@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +55,9 @@ def complete(request: Request, modality: str = "") -> Runs:
 
     :param modality: that of the image, if known.
     :raises InputError: ``input.unknown_*`` (task, speed, structure, engine, option, device),
-        ``input.bad_option`` or ``input.no_model``.
+        ``input.bad_option``, ``input.bad_region`` or ``input.no_model``.
     """
+    _check_region(request)
     if not re.fullmatch(DEVICE_PATTERN, request.device):
         raise InputError(
             "input.unknown_device",
@@ -83,6 +86,16 @@ def complete(request: Request, modality: str = "") -> Runs:
     return Runs(request, steps, frozenset(plan.structures), plan.sentence)
 
 
+def _check_region(request: Request) -> None:
+    for point in request.region:
+        if len(point) != 3 or not all(map(math.isfinite, point)):
+            raise InputError(
+                "input.bad_region",
+                "The region has a point that does not consist of three finite numbers.",
+                "Give the points in millimetres, or leave the region out.",
+            )
+
+
 def _with_model(request: Request) -> Request:
     if not request.model:
         raise InputError(
@@ -102,7 +115,7 @@ def _with_model(request: Request) -> Request:
 def _with_task(request: Request) -> Request:
     task = catalog.task(request.task)
     task.check_speed(request.speed)
-    structures = catalog.structures_in(task, request.structures)
+    structures = _structures_of(task, request.structures)
     if request.engine and engines.spec(request.engine).name != task.engine:
         raise InputError(
             "input.wrong_engine",
@@ -110,6 +123,18 @@ def _with_task(request: Request) -> Request:
             f"Leave the engine out, or use {task.engine}.",
         )
     return dataclasses.replace(request, engine=task.engine, structures=structures)
+
+
+def _structures_of(task: catalog.Task, names: Sequence[str]) -> tuple[str, ...]:
+    """The ids of a task's structures that names stand for, also of those that its engine derives.
+
+    :raises InputError: ``input.unknown_structure``.
+    """
+    derived = engines.spec(task.engine).derived.get(task.id, ())
+    known = {name.casefold(): id for id in derived for name in (id, catalog.structure(id).name)}
+    own = [name for name in names if name.casefold() not in known]
+    made = [known[name.casefold()] for name in names if name.casefold() in known]
+    return tuple(dict.fromkeys((*catalog.structures_in(task, own), *made)))
 
 
 def _with_options(request: Request) -> Request:
@@ -137,6 +162,6 @@ def _models(request: Request) -> tuple[catalog.Model, ...]:
         return ()
     return catalog.task(request.task).required_models(
         request.speed,
-        request.structures,
+        engines.spec(request.engine).own_structures(request.task, request.structures),
         robust_crop=bool(request.options.get("robust_crop")),
     )

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import catalog
-from .images import Image, Layer, Notice, SegmentRecord, merge_layers
-from .jobs import EngineResult, Event, Feed, Job, JobContext, Log, Request, Stage, Warned
+import numpy as np
+
+from . import catalog, history
+from .errors import InputError
+from .images import Image, Layer, Notice, SegmentRecord, crop, merge_layers, paste, voxel_box
+from .images.region import Box
+from .images.values import to_intensities
+from .jobs import Event, Feed, Job, JobContext, Log, Request, Stage, Warned
 from .jobs.job import EventHandler
 from .report import (
     DEMO_BANNER,
@@ -24,17 +29,18 @@ from .report import (
     make_report,
     measure,
     segment_records,
+    shifted,
 )
 from .runs import Runs, check, complete
-from .session import Session, Settings, part_of
+from .session import Answer, Session, Settings, part_of
 
 
 @dataclass(frozen=True)
 class Segmentation:
     """A finished segmentation.
 
-    :param layers: one per task that was run, general tasks first, on the grid of the image that
-        was segmented.
+    :param layers: one per task that was run, general tasks first, and those derived from it; on
+        the grid of the image that was segmented.
     :param report: the content of ``report.json``.
     """
 
@@ -57,8 +63,8 @@ class Segmentation:
         return self.report["provenance"]
 
     def merged(self) -> Layer:
-        """One labelmap of everything; where tasks overlap, the later layer is seen."""
-        return merge_layers(self.layers)
+        """One labelmap without extra layers; where layers overlap, the later one is seen."""
+        return merge_layers([layer for layer in self.layers if not layer.extra])
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,31 @@ class Frame:
     :param notices: what was noticed when it was read; repeated in the report.
     :param source: path of the image, for ``report.json`` only.
     :param name: for people, which of several images it is, e.g. ``Frame 3``.
+    :param raw: voxels as they lie in the scene's memory: copied and checked in the job's thread
+        first, only those of the region if there is one.
     """
 
     image: Image
     notices: Sequence[Notice] = ()
     source: str = ""
     name: str = ""
+    raw: bool = False
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is segmented of a frame.
+
+    :param image: the frame's image, or its region; int16 or float32, all voxels finite.
+    :param box: where it lies in the frame's image.
+    :param whole: the image that the report names: all of it, but of a raw one what was copied.
+    :param notices: what people should know about it.
+    """
+
+    image: Image
+    box: Box
+    whole: Image
+    notices: tuple[Notice, ...]
 
 
 def segment(
@@ -84,6 +109,8 @@ def segment(
     notices: Sequence[Notice] = (),
     on_event: EventHandler | None = None,
     source: str = "",
+    raw: bool = False,
+    on_read: Callable[[], None] | None = None,
 ) -> Job[Segmentation]:
     """Start a segmentation and return its job; nothing outside a private folder is written.
 
@@ -91,14 +118,22 @@ def segment(
     :param request: what is asked, not yet completed.
     :param notices: see :class:`Frame`.
     :param on_event: receives the events, on the thread that polls or waits.
-    :param source: see :class:`Frame`.
-    :raises InputError, SetupError: see :func:`~.runs.complete`, :func:`~.runs.check`.
+    :param source, raw: see :class:`Frame`.
+    :param on_read: called in the job's thread when the voxels of a raw image have been copied, so
+        that the scene may change; not called if the job ends before that.
+    :raises InputError, SetupError: see :func:`~.runs.complete`, :func:`~.runs.check`,
+        :func:`~.images.voxel_box`.
     """
     runs = check(complete(request, image.modality), settings)
+    voxel_box(image, request.region)
+    frame = Frame(image, notices, source, raw=raw)
 
     def work(context: JobContext) -> Segmentation:
         with Session(settings, context) as session:
-            return _segment_one(session, Frame(image, notices, source), runs, context)
+            result = _segment_one(session, frame, runs, context, on_read)
+        if settings.remember_runs:
+            history.record(result.report, image, settings.weights_folder)
+        return result
 
     return Job(work, on_event).start()
 
@@ -131,46 +166,105 @@ def segment_frames(
                 name = frame.name or f"Frame {number + 1}"
                 one = part_of(context, number, count, f"{name} ({number + 1} of {count})")
                 one = one.passing(_naming(one, name, told))
-                results.append(_segment_one(session, frame, runs, one))
+                results.append(_segment_one(session, replace(frame, name=name), runs, one))
         return tuple(results)
 
     return Job(work, on_event, feed.give).start()
 
 
-def _segment_one(session: Session, frame: Frame, runs: Runs, context: JobContext) -> Segmentation:
+def _segment_one(
+    session: Session,
+    frame: Frame,
+    runs: Runs,
+    context: JobContext,
+    on_read: Callable[[], None] | None = None,
+) -> Segmentation:
     began = time.monotonic()
     warnings: list[Notice] = []
     context = context.passing(_noting(context, warnings))
-    image = frame.image
     if runs.sentence:
         context.emit(Log(runs.sentence))
-    for notice in (*frame.notices, *check_image(image, runs.modality)):
+    part = _part_to_segment(frame, runs.asked, context)
+    if on_read and frame.raw:
+        on_read()
+    region = bool(runs.asked.region)
+    for notice in (*part.notices, *check_image(part.image, runs.modality, region)):
         context.emit(Warned(notice.code, notice.message))
-    results = session.run(image, runs.requests, context)
+    answers = session.run(part.image, runs.requests, context)
     context.emit(Stage("Measuring the structures"))
-    measured = [_measured(image, *result) for result in zip(runs.requests, results, strict=True)]
+    measured = [
+        one
+        for request, answer in zip(runs.requests, answers, strict=True)
+        for one in _measured(part.image, request, answer)
+    ]
     structures = [structure for _, found in measured for structure in found]
-    for notice in check_result(structures, image, runs.wanted):
+    for notice in check_result(structures, part.image, runs.wanted, region):
         context.emit(Warned(notice.code, notice.message))
     context.check()
     report = make_report(
-        input_record(image, frame.source),
+        input_record(part.whole, frame.source),
         runs.request,
-        [(one, answer) for one, (_, answer) in zip(runs.requests, results, strict=True)],
-        structures,
+        [(one, a.result) for one, a in zip(runs.requests, answers, strict=True)],
+        shifted(structures, [axis.start for axis in reversed(part.box)]),
         warnings,
         round(time.monotonic() - began, 3),
     )
-    return Segmentation(tuple(layer for layer, _ in measured), report)
+    layers = [layer for layer, _ in measured]
+    if region:
+        layers = [replace(one, labels=paste(one.labels, frame.image, part.box)) for one in layers]
+    return Segmentation(tuple(layers), report)
+
+
+def _part_to_segment(frame: Frame, request: Request, context: JobContext) -> _Part:
+    """
+    :raises InputError: see :func:`~.images.voxel_box`, :func:`~.images.values.to_intensities`.
+    """
+    try:
+        box = voxel_box(frame.image, request.region)
+        part = crop(frame.image, box) if request.region else frame.image
+        if not frame.raw:
+            return _Part(part, box, frame.image, tuple(frame.notices))
+        context.emit(Stage("Reading the volume"))
+        part, notices = _own_voxels(part)
+        return _Part(part, box, part, (*frame.notices, *notices))
+    except InputError as error:
+        if not frame.name:
+            raise
+        message = f"{frame.name}: {error.message}"
+        raise InputError(error.code, message, error.remedy, error.details) from error
+
+
+def _own_voxels(image: Image) -> tuple[Image, tuple[Notice, ...]]:
+    """The intensities of an image in memory of their own.
+
+    The interpreter lock is not held for long: numpy gives it up in every step.
+    """
+    array, notices = to_intensities(image.array, "The volume")
+    if np.may_share_memory(array, image.array):
+        array = array.copy()
+    return image.with_array(array), notices
 
 
 def _measured(
-    image: Image, request: Request, result: tuple[Image, EngineResult]
-) -> tuple[Layer, tuple[StructureReport, ...]]:
-    labels, answer = result
-    names = _ids(answer.label_names)
-    structures = measure(labels, image, names, request.task)
-    return Layer(labels, segment_records(structures), names), structures
+    image: Image, request: Request, answer: Answer
+) -> Iterator[tuple[Layer, tuple[StructureReport, ...]]]:
+    """The layers of a run and what is in them, in the order in which they should be seen."""
+
+    def layer(
+        labels: Image, label_names: Mapping[int, str], extra: bool = False
+    ) -> tuple[Layer, tuple[StructureReport, ...]]:
+        names = _ids(label_names)
+        structures = measure(labels, image, names, request.task)
+        return Layer(labels, segment_records(structures), names, extra), structures
+
+    derived = list(zip(answer.derived, answer.result.derived, strict=True))
+    unasked = not request.structures
+    yield from (layer(labels, one.label_names, unasked) for labels, one in derived if one.beneath)
+    if answer.result.label_names or not derived:
+        yield layer(answer.labels, answer.result.label_names)
+    yield from (
+        layer(labels, one.label_names, unasked) for labels, one in derived if not one.beneath
+    )
 
 
 def _ids(label_names: Mapping[int, str]) -> dict[int, str]:

@@ -44,12 +44,14 @@ class Settings:
     :param may_download: whether weights may be downloaded.
     :param weights: weights folder, or None for the official package's own choice.
     :param keep_files: leave the run's temporary folder in place.
+    :param remember_runs: note how long runs took, for better estimates (see :mod:`.history`).
     """
 
     engine: EngineEnvironment
     may_download: bool = False
     weights: Path | None = None
     keep_files: bool = False
+    remember_runs: bool = False
 
     @property
     def variables(self) -> dict[str, str]:
@@ -60,6 +62,20 @@ class Settings:
     def weights_folder(self) -> Path:
         """The folder that is searched for weights."""
         return self.weights or environment.weights_folder(self.engine.variables)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came of one request; labelmaps lie on the grid of the image.
+
+    :param result: what the engine said.
+    :param labels: the labelmap of the task.
+    :param derived: a labelmap for each of ``result.derived``.
+    """
+
+    result: EngineResult
+    labels: Image
+    derived: tuple[Image, ...] = ()
 
 
 class Session:
@@ -90,14 +106,12 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(
-        self, image: Image, requests: Sequence[Request], context: JobContext
-    ) -> list[tuple[Image, EngineResult]]:
+    def run(self, image: Image, requests: Sequence[Request], context: JobContext) -> list[Answer]:
         """Run the requests on an image, one after the other.
 
         :param requests: completed ones.
         :param context: receives the events of these runs; their progress is that of all of them.
-        :returns: for each request the labelmap on the image's own grid, and what the engine said.
+        :returns: an answer to each request.
         :raises SegmentationError: what went wrong.
         """
         context.emit(Stage("Preparing the image"))
@@ -110,16 +124,16 @@ class Session:
             straight = straighten(image)
         _write_input(straight, folder / "image.nii")
         context.check()
-        results = []
+        answers = []
         for number, request in enumerate(requests):
             title = f"Task {request.task}" if len(requests) > 1 else ""
             one = part_of(context, number, len(requests), title)
             message = run_message(request, folder / "image.nii", folder / f"labels-{number}.nii")
             result = self._engine.run(message, one)
-            results.append((_read_result(result, straight, image), result))
+            answers.append(_read_answer(result, straight, image))
         if not self._settings.keep_files:
             shutil.rmtree(folder, ignore_errors=True)  # the next image needs the space
-        return results
+        return answers
 
 
 def part_of(context: JobContext, number: int, count: int, title: str = "") -> JobContext:
@@ -152,12 +166,17 @@ def _write_input(image: Image, path: Path) -> None:
         raise not_writable(error) from error
 
 
-def _read_result(result: EngineResult, seen: Image, image: Image) -> Image:
-    """The engine's labelmap on the image's grid: a wrong place is never silent.
+def _read_answer(result: EngineResult, seen: Image, image: Image) -> Answer:
+    derived = tuple(_read_labels(one.labels, seen, image) for one in result.derived)
+    return Answer(result, _read_labels(result.labels, seen, image), derived)
+
+
+def _read_labels(path: Path, seen: Image, image: Image) -> Image:
+    """An engine's labelmap on the image's grid: a wrong place is never silent.
 
     :param seen: the image that the engine saw.
     """
-    labels = read_labelmap(result.labels)
+    labels = read_labelmap(path)
     if not same_grid(labels, seen):
         raise EngineError(
             "engine.wrong_grid",

@@ -68,3 +68,11 @@ def test_report_is_complete(result):
     assert 20 < liver["hu"]["median"] < 70  # a CT without contrast agent
     assert {"total", "running_the_network"} <= set(report["timings_s"])
     assert len(report["provenance"]["weights_sha256"][0]) == 64
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_is_as_asked(engine, sample):
+    image, notices = read_image(sample.ct)
+    request = Request("demo", structures=("liver",), options={"threads": 1})
+    result = segment(image, request, Settings(engine), notices).wait()
+    assert result.provenance["threads"] == 1

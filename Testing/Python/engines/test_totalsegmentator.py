@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def weights(engine, tmp_path_factory) -> Path:
         ("total", "fast", []),
         ("total", "normal", ["liver"]),
         ("breasts", "normal", []),
+        ("body", "fast", []),
     ):
         arguments = [folder, "--task", task, "--speed", speed, "--features", "4", "--patch", "64"]
         command = [engine.python, MAKER, *arguments, "--structures", *structures]
@@ -103,6 +105,48 @@ def test_structures_of_two_tasks_are_two_layers_of_one_result(engine, weights, s
     assert Request.from_dict(result.report["request"]) == request
     assert any("task breasts for breast" in e.text for e in events if isinstance(e, Log))
     assert list(runs.iterdir()) == []
+
+
+def test_body_comes_with_its_derived_structures(engine, weights, sample, runs):
+    request = Request("body", speed="fast", options={"threads": 1})
+    result = start(engine, weights, sample, request, []).wait()
+    names = [set(layer.label_names.values()) for layer in result.layers]
+    assert names == [{"body"}, {"body_trunc", "body_extremities"}, {"skin"}]
+    body, own, _ = (layer.labels.array for layer in result.layers)
+    assert np.array_equal(body > 0, own > 0) and own.any()
+    assert result.provenance["threads"] == 1
+    assert result.merged().label_names == {1: "body_trunc", 2: "body_extremities"}
+    assert list(runs.iterdir()) == []
+
+
+def in_engine(engine, *arguments: object) -> dict:
+    """What a command of ``run_engine_code.py`` prints."""
+    command = [engine.python, Path(__file__).with_name("run_engine_code.py"), *arguments]
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_derived_structures_are_those_of_the_package(engine, tmp_path):
+    answer = in_engine(engine, "derived", tmp_path)
+    for name, value, beneath in (("body", 3, True), ("skin", 4, False)):
+        assert answer[name]["same"] and answer[name]["voxels"] > 1000
+        assert (answer[name]["value"], answer[name]["beneath"]) == (value, beneath)
+    assert answer["restricted"] == {"skin": [["skin"]], "body_trunc": []}
+
+
+def test_the_number_of_threads_is_kept_whatever_a_library_sets(engine):
+    answer = in_engine(engine, "threads")
+    assert answer["inside"] == 2 and answer["after"] == answer["before"]
+    assert answer["left"] == 1  # without the option libraries are free
+
+
+def test_options_reach_the_package(engine, tmp_path):
+    """With a stand-in of its function."""
+    called = in_engine(engine, "options", tmp_path)
+    assert called["remove_small_blobs"] == 75 and called["force_split"] is True
+    assert called["seen_threads"] == called["provenance"] == 3
+    assert not {"threads", "small_blobs_mm3"} & called.keys()
+    assert called["own"] == [] and called["derived"] == [["skin"]]
 
 
 def test_cancel_in_the_network(engine, weights, sample, runs):

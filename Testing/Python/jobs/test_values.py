@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 
 from TotalSegmentatorLib import errors
 from TotalSegmentatorLib.errors import InputError, SetupError
-from TotalSegmentatorLib.jobs import Failed, Log, Progress, Request, Stage, Warned
+from TotalSegmentatorLib.jobs import (
+    DerivedLabels,
+    EngineResult,
+    Failed,
+    Log,
+    Progress,
+    Request,
+    Stage,
+    Warned,
+)
 from TotalSegmentatorLib.jobs.events import from_line, to_line
 
 texts = st.text(max_size=30)
@@ -22,6 +32,7 @@ requests = st.builds(
     speed=texts,
     structures=st.lists(texts, max_size=3).map(tuple),
     options=st.dictionaries(texts, st.booleans() | st.integers() | texts, max_size=3),
+    region=st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 3), max_size=3).map(tuple),
 )
 
 
@@ -35,6 +46,29 @@ def test_request_of_another_version_is_refused(change):
     with pytest.raises(InputError) as caught:
         Request.from_dict({**Request().to_dict(), **change})
     assert caught.value.code == "input.bad_request"
+
+
+@pytest.mark.parametrize(
+    "region",
+    [5, "0,1,2", None, {}, [1, 2, 3], [[1, 2]], [[1, 2, 3, 4]], [["1", "2", "3"]], [[1, 2, True]],
+     [[1, 2, float("nan")]], [[1, 2, float("inf")]], [[1, 2, 3], 4], ["123"]],
+)  # fmt: skip
+def test_a_region_is_a_list_of_points(region):
+    with pytest.raises(InputError) as caught:
+        Request.from_dict({**Request().to_dict(), "region": region})
+    assert caught.value.code == "input.bad_request"
+
+
+def test_a_request_without_a_region_is_of_the_whole_image():
+    values = Request("total").to_dict()
+    del values["region"]  # as earlier versions wrote it
+    assert Request.from_dict(values) == Request("total")
+
+
+def test_derived_labels_survive_the_way():
+    derived = DerivedLabels(Path("skin.nii"), {4: "skin"}, beneath=True)
+    result = EngineResult(Path("a.nii"), {1: "body_trunc"}, {"demo": False}, {"x": 1.0}, (derived,))
+    assert EngineResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 @given(texts, st.floats(0, 1), st.none() | st.floats(0, 1e6))

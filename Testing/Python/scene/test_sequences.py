@@ -76,7 +76,7 @@ class Sequence:
     def results(self, *indices: int, count: int = 1):
         """Frames segmented one by one, as a run does it."""
         for frame in read_frames(self.browser, self.volume, indices or None):
-            yield frame, layer_of(frame.read()[0], count)
+            yield frame, layer_of(frame.view()[0], count)
 
     def import_results(self, *indices: int, node=None, **options):
         return import_frames(self.results(*indices), self.browser, self.volume, node, **options)
@@ -221,7 +221,7 @@ def test_only_a_volume_that_shows_a_sequence_is_found(moving):
 def test_frames_have_the_modality_that_the_scene_knows_of_the_volume(moving):
     moving.volume.SetAttribute("DICOM.Modality", "MR")
     frames = read_frames(moving.browser, moving.volume)
-    assert {frame.read()[0].modality for frame in frames} == {"MR"}
+    assert {frame.view()[0].modality for frame in frames} == {"MR"}
 
 
 def test_no_volume_shows_no_sequence():
@@ -235,7 +235,7 @@ def test_frames_are_read_without_moving_the_browser(moving):
     frames = read_frames(moving.browser, moving.volume)
     assert [(f.index, f.value) for f in frames] == [(0, "0"), (1, "10"), (2, "20"), (3, "30")]
     for frame in frames:
-        np.testing.assert_array_equal(frame.read()[0].array, moving_box(frame.index).array)
+        np.testing.assert_array_equal(frame.view()[0].array, moving_box(frame.index).array)
     assert all_of(moving) == before
     assert slicer.util.arrayFromVolume(moving.volume).max() == 102
 
@@ -246,7 +246,7 @@ def test_every_frame_has_its_own_grid(application, grids):
     moving = make_sequence(application, [moving_box(n, grid) for n, grid in enumerate(grids)])
     frames = read_frames(moving.browser, moving.volume)
     for frame, grid in zip(frames, grids, strict=True):
-        np.testing.assert_allclose(frame.read()[0].ijk_to_ras, grid, atol=1e-9)
+        np.testing.assert_allclose(frame.view()[0].ijk_to_ras, grid, atol=1e-9)
     done = moving.import_results()
     for index, grid in enumerate(grids):
         moving.show(index)
@@ -260,25 +260,24 @@ def test_every_frame_has_its_own_grid(application, grids):
         np.testing.assert_allclose(matrix, grid, atol=1e-6)
 
 
-def test_a_frame_has_its_own_voxels(moving):
+def test_a_frame_is_a_view_that_cannot_be_written_to(moving):
     (frame,) = read_frames(moving.browser, moving.volume, [1])
-    image, _ = frame.read()
-    slicer.util.arrayFromVolume(moving.node.GetNthDataNode(1))[:] = 7
+    image, _ = frame.view()
     np.testing.assert_array_equal(image.array, moving_box(1).array)
-    assert frame.read()[0].array.max() == 7
+    assert not image.array.flags.writeable
+    slicer.util.arrayFromVolume(moving.node.GetNthDataNode(1))[:] = 7
+    assert image.array.max() == 7
 
 
-def test_frames_are_read_one_at_a_time(application):
+def test_frames_take_no_memory_of_their_own(application):
     size = 4_000_000
     images = [Image(np.full((40, 200, 250), n, np.int16), STRAIGHT) for n in range(4)]
     moving = make_sequence(application, images)
     tracemalloc.start()
     try:
-        frames = read_frames(moving.browser, moving.volume)
+        for frame in read_frames(moving.browser, moving.volume):
+            assert frame.view()[0].array[0, 0, 0] == frame.index
         assert tracemalloc.get_traced_memory()[1] < size // 10
-        for frame in frames:
-            assert frame.read()[0].array[0, 0, 0] == frame.index
-        assert size <= tracemalloc.get_traced_memory()[1] < 2 * size + size // 2
     finally:
         tracemalloc.stop()
 
@@ -286,9 +285,9 @@ def test_frames_are_read_one_at_a_time(application):
 def test_a_bad_frame_is_named(moving):
     moving.node.GetNthDataNode(2).SetAndObserveImageData(None)
     frames = read_frames(moving.browser, moving.volume)
-    frames[1].read()
+    frames[1].view()
     with pytest.raises(InputError, match=r"^Frame 3: .*no voxels") as caught:
-        frames[2].read()
+        frames[2].view()
     assert caught.value.code == "input.no_voxels"
 
 
@@ -425,7 +424,7 @@ def test_a_later_import_updates_only_its_frames(moving):
 def test_layers_that_overlap_and_provenance_come_with_each_frame(moving):
     def results():
         for frame in read_frames(moving.browser, moving.volume, [0, 2]):
-            (first,) = layer_of(frame.read()[0])
+            (first,) = layer_of(frame.view()[0])
             dilated = np.maximum(first.labels.array, np.roll(first.labels.array, 1, axis=2))
             second = Layer(first.labels.with_array(dilated), (replace(records(2)[1], label=1),))
             yield frame, [first, second]

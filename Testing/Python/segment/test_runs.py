@@ -39,6 +39,13 @@ def test_options_reach_every_run():
     assert all(run.options["robust_crop"] for run in complete(request).requests)
 
 
+def test_the_region_reaches_every_run():
+    region = ((0.0, 0.0, 0.0), (50.0, 60.0, 70.0))
+    runs = complete(Request(structures=("liver", "lung_veins"), region=region))
+    assert [run.region for run in runs.requests] == [region, region]
+    assert runs.request.region == region
+
+
 def test_names_within_a_task_become_ids():
     (run,) = complete(Request("total", structures=("lungs", "Left kidney"))).requests
     assert run.structures[-1] == "kidney_left" and len(run.structures) == 6
@@ -54,6 +61,10 @@ def test_names_within_a_task_become_ids():
         (Request(structures=("lung_veins",), modality="MR"), "input.wrong_modality"),
         (Request(modality="PT"), "input.unknown_modality"),
         (Request("total", structures=("liver_vessels",)), "input.unknown_structure"),
+        (Request("total", region=((0, 0, float("nan")),)), "input.bad_region"),
+        (Request("total", region=((0, 0),)), "input.bad_region"),
+        (Request("total", options={"small_blobs_mm3": 500}), "input.bad_option"),
+        (Request("total", options={"threads": -1}), "input.bad_option"),
     ],
 )
 def test_what_cannot_be_done_is_said(request_, code):

@@ -75,11 +75,11 @@ def test_tasks_of_one_image_share_the_process(engine, ct, runs):
     asked = [complete(Request(task="demo", structures=(name,))) for name in ("liver", "spleen")]
     context = JobContext(events.append)
     with Session(Settings(engine), context) as session:
-        results = session.run(ct, [runs_.requests[0] for runs_ in asked], context)
-    names = [set(result.label_names.values()) for _, result in results]
+        answers = session.run(ct, [runs_.requests[0] for runs_ in asked], context)
+    names = [set(answer.result.label_names.values()) for answer in answers]
     assert names == [{"liver"}, {"spleen"}]
     assert sum(isinstance(event, Started) for event in events) == 1
-    assert all(labels.array.any() for labels, _ in results)
+    assert all(answer.labels.array.any() for answer in answers)
 
 
 def test_progress_of_a_part_is_a_share_of_the_whole():

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ..errors import InputError
+from ..images import corners
+from ..jobs.request import Point
 
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Install and download what is missing, unasked.")
@@ -16,3 +21,35 @@ EnginePython = Annotated[
     Path | None,
     typer.Option(help="Python with TotalSegmentator to run engines.", show_default=False),
 ]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X0,X1,Y0,Y1,Z0,Z1",
+        help="Segment this box only; mm, with x to the patient's right, y to the front, z to the "
+        "head (RAS).",
+        show_default=False,
+    ),
+]
+
+
+def region_from(text: str | None) -> tuple[Point, ...]:
+    """The points of a region that was given as text.
+
+    :raises InputError: ``input.bad_region``.
+    """
+    if text is None:
+        return ()
+    try:
+        bounds = [float(part) for part in text.split(",")]
+    except ValueError:
+        bounds = []
+    low, high = bounds[::2], bounds[1::2]
+    ordered = all(a < b for a, b in zip(low, high, strict=False))
+    if len(bounds) != 6 or not all(map(math.isfinite, bounds)) or not ordered:
+        raise InputError(
+            "input.bad_region",
+            f"--region cannot be '{text}'.",
+            "Give six numbers in mm with commas, each pair from low to high: "
+            "X0,X1,Y0,Y1,Z0,Z1, e.g. -50,60,-80,40,1200,1350.",
+        )
+    return corners(bounds)

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from ..images import check_output, file_suffix, read_image
+from ..images import check_output, file_suffix, read_image, voxel_box
 from ..jobs import Request
 from ..outputs import SUFFIXES, write_file, write_report
 from ..runs import complete
 from .batch import image_paths, modality_of_first, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
-from .parameters import AsJson, EnginePython, Verbose, Yes
+from .parameters import AsJson, EnginePython, Region, Verbose, Yes, region_from
 from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
@@ -66,6 +66,7 @@ def segment(
         str, typer.Option(help="CT or MR, where the image does not say; chooses the tasks.")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, gpu:N or mps.")] = "auto",
+    region: Region = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -95,11 +96,12 @@ def segment(
         task=task,
         engine=engine,
         speed=_speed(speed, fast, fastest),
-        structures=_names(structures),
+        structures=structure_names(structures),
         modality=modality.upper(),
         device=device,
         model=str(model) if model else "",
         options=engine_options or {},  # type: ignore[arg-type]
+        region=region_from(region),
     )
     single = file_suffix(output) in SUFFIXES
     if single:
@@ -116,6 +118,7 @@ def segment(
         settings = prepare(request, yes, engine_python, keep_files, modality_of_first(paths))
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
     image, notices = read_image(images[0])
+    voxel_box(image, request.region)  # refused before anything is installed
     settings = prepare(request, yes, engine_python, keep_files, image.modality)
     segmentation = run_with_bar(image, notices, request, settings, source=str(images[0].absolute()))
     write_file(segmentation, output)
@@ -127,7 +130,7 @@ def segment(
         print(output)
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def structure_names(text: str | None) -> tuple[str, ...]:
     """The names of an option; an empty one is a mistake, and must not mean everything."""
     names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
     if text is not None and not names:

@@ -36,6 +36,8 @@ class Option:
     :param help: one sentence.
     :param minimum: smallest value of a number, or None.
     :param maximum: largest value of a number, or None.
+    :param unsafe: whether it lifts a protection, so that it must be given anew for every run and
+        is never taken from a scene, which may come from anybody.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Option:
     help: str
     minimum: float | None = None
     maximum: float | None = None
+    unsafe: bool = False
 
     def parse(self, value: OptionValue) -> OptionValue:
         """The value with the option's type.
@@ -52,7 +55,7 @@ class Option:
         """
         try:
             parsed = self._convert(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._error(value) from None
         if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
             low = -math.inf if self.minimum is None else self.minimum
@@ -80,6 +83,16 @@ class Option:
         )
 
 
+THREADS = Option(
+    "threads",
+    0,
+    "CPU threads",
+    "Number of CPU threads for the network; 0 leaves it to the engine.",
+    minimum=0,
+    maximum=1024,
+)
+
+
 @dataclass(frozen=True)
 class EngineSpec:
     """The declaration of an engine.
@@ -90,6 +103,7 @@ class EngineSpec:
     :param options: the settings it understands.
     :param stages: (phrase for people, share of the run's time) in order; the shares sum to 1.
     :param runs_models: whether it runs any model folder that it is given.
+    :param derived: task id -> ids of the structures that it makes from the task's own.
     """
 
     name: str
@@ -98,6 +112,15 @@ class EngineSpec:
     options: Sequence[Option] = ()
     stages: Sequence[tuple[str, float]] = ()
     runs_models: bool = False
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def own_structures(self, task: str, structures: Sequence[str]) -> tuple[str, ...]:
+        """The structures of a task itself that a run needs; empty means all.
+
+        :param structures: what the run is restricted to; what is derived needs all of the task.
+        """
+        derived = self.derived.get(task, ())
+        return () if set(structures) & set(derived) else tuple(structures)
 
     def parse_options(self, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
         """All options with their values, defaults filled in.

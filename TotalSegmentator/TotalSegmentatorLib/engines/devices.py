@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -53,3 +55,24 @@ def device_title(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with so many CPU threads, whatever a library sets in the block.
+
+    nnU-Net and the official package set numbers of their own before each network.
+
+    :param count: 0 leaves the number to them.
+    """
+    if not count:
+        yield
+        return
+    before, set_threads = torch.get_num_threads(), torch.set_num_threads
+    set_threads(count)
+    torch.set_num_threads = lambda _: None
+    try:
+        yield
+    finally:  # this process serves further runs
+        torch.set_num_threads = set_threads
+        set_threads(before)

@@ -14,6 +14,7 @@ from .reading import (
     read_labelmap,
     read_nifti_label_names,
 )
+from .region import corners, crop, paste, voxel_box
 from .segmentation_file import write_segmentation
 from .straightening import labels_on_grid, straighten
 from .whole_file import whole_file
@@ -27,16 +28,20 @@ __all__ = [
     "SegmentRecord",
     "check_geometry",
     "check_output",
+    "corners",
+    "crop",
     "file_suffix",
     "fingerprint",
     "is_sheared",
     "labels_on_grid",
     "merge_layers",
+    "paste",
     "read_image",
     "read_labelmap",
     "read_nifti_label_names",
     "same_grid",
     "straighten",
+    "voxel_box",
     "whole_file",
     "write_labelmap",
     "write_nifti",

@@ -42,11 +42,14 @@ class Layer:
     :param labels: labelmap (K, J, I), 0 is background.
     :param segments: the structures that were found.
     :param label_names: label -> class name of every structure that was looked for.
+    :param extra: whether it came unasked with other structures, from which it was made (the skin
+        from the body); left out where only one labelmap can be kept, since it would hide them.
     """
 
     labels: Image
     segments: tuple[SegmentRecord, ...]
     label_names: Mapping[int, str] = field(default_factory=dict)
+    extra: bool = False
 
 
 def merge_layers(layers: Sequence[Layer]) -> Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from ..errors import InputError
 
 OptionValue = bool | int | float | str
+Point = tuple[float, float, float]
 SCHEMA = 1
-_NO_TEXTS = ("structures", "options")
+_NO_TEXTS = ("structures", "options", "region")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Request:
     :param device: ``auto``, ``cpu``, ``gpu``, ``gpu:N`` or ``mps``.
     :param model: nnU-Net model folder for the task ``custom``; empty otherwise.
     :param options: values for the options that the engine declares.
+    :param region: points in mm RAS of the image's own space; the smallest box of its voxels that
+        holds all of them is segmented; empty means the whole image.
     """
 
     task: str = ""
@@ -37,12 +41,14 @@ class Request:
     device: str = "auto"
     model: str = ""
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    region: tuple[Point, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The request as JSON values, with the version of this schema."""
         values = asdict(self)
         values["structures"] = list(self.structures)
         values["options"] = dict(self.options)
+        values["region"] = [[float(x) for x in point] for point in self.region]
         return {"schema": SCHEMA, **values}
 
     @classmethod
@@ -62,13 +68,29 @@ class Request:
         structures, options = values.get("structures", ()), values.get("options", {})
         if not isinstance(structures, (list, tuple)) or not isinstance(options, Mapping):
             raise _bad_request("structures are a list, options an object")
-        request = cls(**{**values, "structures": tuple(structures)})
+        region = _region_from(values.get("region", ()))
+        request = cls(**{**values, "structures": tuple(structures), "region": region})
         texts = [value for name, value in asdict(request).items() if name not in _NO_TEXTS]
         if not all(isinstance(text, str) for text in (*texts, *request.structures, *options)):
             raise _bad_request("a value that is not a text")
         if not all(isinstance(value, OptionValue) for value in options.values()):
             raise _bad_request("an option that is neither number, text, true nor false")
         return request
+
+
+def _region_from(values: Any) -> tuple[Point, ...]:
+    if not isinstance(values, (list, tuple)) or not all(map(_is_point, values)):
+        raise _bad_request("a region is a list of points, each of three finite numbers")
+    return tuple((float(x), float(y), float(z)) for x, y, z in values)
+
+
+def _is_point(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 3
+        and all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in value)
+        and all(map(math.isfinite, value))
+    )
 
 
 def _bad_request(reason: str) -> InputError:

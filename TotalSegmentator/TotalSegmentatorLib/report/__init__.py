@@ -12,7 +12,7 @@ from .content import (
 )
 from .image_checks import check_image, guess_modality
 from .result_checks import check_result, empty_notice
-from .structures import Intensities, StructureReport, measure, segment_records
+from .structures import Intensities, StructureReport, measure, segment_records, shifted
 from .table import write_csv
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "provenance_texts",
     "public_provenance",
     "segment_records",
+    "shifted",
     "write_csv",
 ]

@@ -14,15 +14,16 @@ _FAT_HU, _MIN_FAT = -20, 0.001  # fat and air; share of all voxels, of which MR 
 _TISSUE_HU, _MIN_TISSUE = (-200, 300), 0.5  # fat to contrast; share of what is not air
 
 
-def check_image(image: Image, modality: str) -> tuple[Notice, ...]:
+def check_image(image: Image, modality: str, region: bool = False) -> tuple[Notice, ...]:
     """What people should know before they wait for a task.
 
     :param image: intensities.
     :param modality: what the task is for, ``CT`` or ``MR``; empty if it does not say.
+    :param region: whether the image is the region that was chosen of a larger one.
     :return: notices ``input.constant``, ``input.wrong_modality``, ``input.not_hu``,
         ``input.small_extent``.
     """
-    return (*_check_values(image, modality), *_check_extent(image))
+    return (*_check_values(image, modality), *_check_extent(image, region))
 
 
 def guess_modality(image: Image) -> str:
@@ -88,12 +89,15 @@ def _check_for_ct(image: Image) -> tuple[Notice, ...]:
     return (Notice("input.wrong_modality", text),)
 
 
-def _check_extent(image: Image) -> tuple[Notice, ...]:
+def _check_extent(image: Image, region: bool) -> tuple[Notice, ...]:
     extent = min(s * n for s, n in zip(image.spacing, image.shape_ijk, strict=True))
     if extent >= MIN_EXTENT_MM:
         return ()
+    what, remedy = "image", "use the whole scan if there is one"
+    if region:
+        what, remedy = "region", "choose a larger one if it cuts through what you look for"
     text = (
-        f"The image shows only {extent:.0f} mm of the body along one axis; structures that are cut "
-        "off are easily missed, so use the whole scan if there is one."
+        f"The {what} shows only {extent:.0f} mm of the body along one axis; structures that are "
+        f"cut off are easily missed, so {remedy}."
     )
     return (Notice("input.small_extent", text),)

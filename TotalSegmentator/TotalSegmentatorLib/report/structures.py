@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -32,7 +32,8 @@ class StructureReport:
     :param name: name for people.
     :param label: the task's official value.
     :param found: whether it has a voxel.
-    :param touches_border: whether it reaches the border of the image and may be cut off.
+    :param touches_border: whether it reaches the border of what was segmented, the image or a
+        region of it, and may be cut off.
     :param voxels: number of voxels.
     :param volume_ml: volume in mL.
     :param hu: intensities, or None if not found.
@@ -131,6 +132,27 @@ def _intensities(voxels: np.ndarray) -> Intensities:
 def _chunks(voxels: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, voxels.size, _CHUNK):
         yield voxels[start : start + _CHUNK].astype(np.float64)
+
+
+def shifted(
+    structures: Sequence[StructureReport], start_ijk: Sequence[int]
+) -> list[StructureReport]:
+    """Structures that were measured in a cropped image, with the voxel indices of the whole one.
+
+    :param start_ijk: voxel (i, j, k) of the whole image at which the cropped one begins.
+    """
+    return [
+        s
+        if s.bbox_ijk is None
+        else replace(
+            s,
+            bbox_ijk=tuple(
+                (first + start, last + start)
+                for (first, last), start in zip(s.bbox_ijk, start_ijk, strict=True)
+            ),
+        )
+        for s in structures
+    ]
 
 
 def segment_records(structures: Sequence[StructureReport]) -> tuple[SegmentRecord, ...]:

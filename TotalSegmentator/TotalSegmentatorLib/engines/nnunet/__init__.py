@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...jobs import Request
-from ..contract import EngineSpec, Option
+from ..contract import THREADS, EngineSpec, Option
 from .model_folder import open_model_folder
 
 PREPARE, PREDICT, WRITE = "Loading the network", "Running the network", "Writing the labels"
@@ -24,12 +24,14 @@ SPEC = EngineSpec(
             maximum=1.0,
         ),
         Option("mirroring", False, "Mirroring", "Average over mirrored patches: up to 8x slower."),
+        THREADS,
         Option(
             "trust_model",
             False,
             "Trust the model file",
             "Load a checkpoint that holds more than plain weights. It can run any code: "
             "only for files you made yourself.",
+            unsafe=True,
         ),
     ),
     stages=((PREPARE, 0.25), (PREDICT, 0.65), (WRITE, 0.1)),

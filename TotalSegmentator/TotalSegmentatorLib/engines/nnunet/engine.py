@@ -21,7 +21,7 @@ from ...images import Image, fingerprint, write_labelmap
 from ...jobs import EngineResult
 from ..console import ConsoleTap, tqdm_fraction
 from ..contract import Reporter, Run
-from ..devices import choose_device, device_title
+from ..devices import choose_device, cpu_threads, device_title
 from . import PREDICT, PREPARE, WRITE
 from .checkpoints import load_checkpoint
 from .model_folder import ModelFolder, open_model_folder
@@ -33,6 +33,11 @@ def run(run: Run) -> EngineResult:
 
     :raises InputError: ``input.bad_model``, ``input.untrusted_model``, ``input.unsupported_model``.
     """
+    with cpu_threads(run.options["threads"]):
+        return _run(run)
+
+
+def _run(run: Run) -> EngineResult:
     path = (
         Path(run.request.model) if run.request.model else catalog.task(run.request.task).model_path
     )

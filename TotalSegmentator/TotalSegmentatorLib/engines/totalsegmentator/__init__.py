@@ -1,8 +1,14 @@
 """The official TotalSegmentator package, called through its Python API."""
 
-from ..contract import EngineSpec, Option
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import InputError
+from ...jobs import Request
+from ..contract import THREADS, EngineSpec, Option
 
 START, PREDICT, WRITE = "Loading TotalSegmentator", "Running the network", "Writing the labels"
+_SMALL_BLOBS_MM3 = 200.0  # the package's own default
 
 SPEC = EngineSpec(
     name="totalsegmentator",
@@ -28,6 +34,14 @@ SPEC = EngineSpec(
             "Remove separate pieces of a structure that are too small to be real.",
         ),
         Option(
+            "small_blobs_mm3",
+            _SMALL_BLOBS_MM3,
+            "Small blobs are below (mm3)",
+            "Volume in mm3 below which pieces are removed, if small blobs are.",
+            minimum=1.0,
+            maximum=1e6,
+        ),
+        Option(
             "force_split",
             False,
             "Process in three parts",
@@ -39,6 +53,33 @@ SPEC = EngineSpec(
             "Crop to the body first",
             "Leave out the air around the body: less memory and time for large images.",
         ),
+        THREADS,
     ),
     stages=((START, 0.15), (PREDICT, 0.8), (WRITE, 0.05)),
+    # As the package's command line does, unless it is to write one file of labels.
+    derived={"body": ("body", "skin")},
 )
+
+
+def check(request: Request) -> None:
+    """A size of blobs without their removal would do nothing.
+
+    :raises InputError: ``input.bad_option``.
+    """
+    options = request.options
+    given = options.get("small_blobs_mm3", _SMALL_BLOBS_MM3) != _SMALL_BLOBS_MM3
+    if given and not options.get("remove_small_blobs"):
+        raise InputError(
+            "input.bad_option",
+            "Option small_blobs_mm3 is given, but small blobs are not removed.",
+            "Give the option remove_small_blobs, too.",
+        )
+
+
+def official_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine's options as arguments of the package's API function."""
+    arguments = {k: v for k, v in options.items() if k not in ("threads", "small_blobs_mm3")}
+    if options["remove_small_blobs"]:
+        arguments["remove_small_blobs"] = options["small_blobs_mm3"]
+    # More than one thread for resampling makes the package start processes for a single image.
+    return {**arguments, "nr_thr_resamp": 1, "nr_thr_saving": 1}

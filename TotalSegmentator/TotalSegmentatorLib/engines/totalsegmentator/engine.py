@@ -18,8 +18,9 @@ from ...images import Image, write_labelmap
 from ...jobs import EngineResult
 from ..console import ConsoleTap, tqdm_fraction
 from ..contract import Reporter, Run
-from ..devices import choose_device, device_title
-from . import PREDICT, START, WRITE
+from ..devices import choose_device, cpu_threads, device_title
+from . import PREDICT, SPEC, START, WRITE, official_arguments
+from .derived import write_derived
 
 _PART = re.compile(r"^Predicting part (\d+) of (\d+)")
 # What the package prints -> what people read; the order is that of a run.
@@ -35,6 +36,11 @@ _PHRASES = (
 
 def run(run: Run) -> EngineResult:
     """Segment ``run.image`` with the task and speed of the request."""
+    with cpu_threads(run.options["threads"]):
+        return _run(run)
+
+
+def _run(run: Run) -> EngineResult:
     with run.report.timed(START):
         _check_licence(run)
         console = Console(run.report)
@@ -51,15 +57,17 @@ def run(run: Run) -> EngineResult:
             fastest=run.request.speed == "fastest",
             roi_subset=_subset(run),
             device=_official_device(device),
-            nr_thr_saving=1,  # the package would start six processes to save one file
-            **run.options,
+            **official_arguments(run.options),
         )
     with run.report.timed(WRITE):
-        labels = np.asanyarray(image.dataobj).T.astype(np.uint16)
+        labels = Image(
+            np.asanyarray(image.dataobj).T.astype(np.uint16), np.asarray(image.affine, float)
+        )
+        derived = write_derived(run, labels)
         names = _selected(run)
-        labels[~np.isin(labels, list(names))] = 0
-        write_labelmap(Image(labels, np.asarray(image.affine, float)), run.labels, names)
-    return EngineResult(run.labels, names, _provenance(run, device), run.report.timings_s)
+        labels.array[~np.isin(labels.array, list(names))] = 0
+        write_labelmap(labels, run.labels, names)
+    return EngineResult(run.labels, names, _provenance(run, device), run.report.timings_s, derived)
 
 
 def _check_licence(run: Run) -> None:
@@ -110,7 +118,9 @@ def _only_needed_downloads(run: Run) -> Iterator[None]:
 def _models(run: Run) -> tuple[catalog.Model, ...]:
     request = run.request
     return catalog.task(request.task).required_models(
-        request.speed, request.structures, robust_crop=bool(run.options["robust_crop"])
+        request.speed,
+        SPEC.own_structures(request.task, request.structures),
+        robust_crop=bool(run.options["robust_crop"]),
     )
 
 
@@ -120,7 +130,8 @@ def _subset(run: Run) -> list[str] | None:
     For the others the whole task is run, and the structures are chosen afterwards.
     """
     can = catalog.task(run.request.task).subset_crop is not None
-    return list(run.request.structures) or None if can else None
+    structures = SPEC.own_structures(run.request.task, run.request.structures)
+    return list(structures) or None if can else None
 
 
 def _official_device(device: torch.device) -> str:
