@@ -87,3 +87,16 @@ def test_damaged_model_is_set_aside_for_the_download(tmp_path, monkeypatch):
 )
 def test_folder_follows_the_official_package(variables, expected):
     assert environment.weights_folder(variables) == expected
+
+
+def test_downloads_are_summed_up_once_each():
+    sizes = [catalog.archive(model).size_bytes for model in MODELS]
+    assert environment.download_bytes([*MODELS, MODELS[0]]) == sum(sizes)
+    assert environment.download_mb(MODELS) == 1170
+    assert environment.download_mb(()) == 0
+
+
+def test_weights_without_a_public_archive_count_as_typical_ones():
+    (model,) = catalog.task("face").speeds["normal"]
+    assert catalog.archive(model) is None
+    assert environment.download_bytes([model]) == catalog.TYPICAL_BYTES

@@ -111,6 +111,13 @@ def test_extent_is_measured_along_every_axis(shape, spacing, order):
     assert codes(Image(array, grid), "") == (["input.small_extent"] if small else [])
 
 
+def test_a_small_region_is_not_called_a_small_image():
+    thin = Image(np.arange(-500, 500, dtype=np.int16).reshape(10, 10, 10), np.eye(4))
+    (notice,) = check_image(thin, "", region=True)
+    assert notice.code == "input.small_extent"
+    assert "The region shows only 10 mm" in notice.message and "scan" not in notice.message
+
+
 @pytest.mark.parametrize(("written", "told"), [("CT", "CT"), ("MR", "MR"), ("PT", "")])
 def test_dicom_folder_tells_its_modality(tmp_path, ct, written, told):
     write_series(tmp_path, ct.array[:4], written)

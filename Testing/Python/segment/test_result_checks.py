@@ -184,6 +184,14 @@ def test_what_was_asked_for_and_is_missing_is_told(ct, labels):
     assert notices(labels, ct, ("liver", "spleen")) == ()
 
 
+def test_what_a_region_lacks_is_told_of_the_region(ct, labels):
+    found = measure(labels, ct, NAMES)
+    (notice,) = check_result(found, ct, ("liver", "brain"), region=True)
+    assert notice.message.endswith("is it in the region?")
+    (notice,) = check_result((), ct, ("liver",), region=True)
+    assert notice.code == "result.empty" and "the region" in notice.message
+
+
 def test_an_empty_result_is_told_once(ct):
     empty = ct.with_array(np.zeros(ct.array.shape, np.uint8))
     assert codes(empty, ct, ("liver",)) == ["result.empty"]

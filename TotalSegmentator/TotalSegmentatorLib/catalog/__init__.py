@@ -11,11 +11,14 @@ from .planning import Plan, Step, plan
 from .structures import Structure, find_structures, structure, structures
 from .tasks import SPEEDS, Crop, Model, Task, check_structures, task, tasks
 from .terminology import ANATOMIC_CONTEXT, TERMINOLOGY_CONTEXT, Code
+from .weights import TYPICAL_BYTES, Archive, archive, archives
 
 __all__ = [
     "ANATOMIC_CONTEXT",
     "SPEEDS",
     "TERMINOLOGY_CONTEXT",
+    "TYPICAL_BYTES",
+    "Archive",
     "Code",
     "Crop",
     "Group",
@@ -25,6 +28,8 @@ __all__ = [
     "Structure",
     "Task",
     "Wanted",
+    "archive",
+    "archives",
     "check_structures",
     "find_structures",
     "groups",

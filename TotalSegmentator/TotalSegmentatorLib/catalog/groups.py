@@ -99,7 +99,7 @@ def understand(names: Iterable[str], modality: str = "") -> Wanted:
         )
     _check_modality(modality)
     for kind in (modality,) if modality else MODALITIES:
-        meanings = {name: _meaning(name, kind) for name in asked}
+        meanings = {name: meaning(name, kind) for name in asked}
         if all(meanings.values()):
             return Wanted(kind, meanings)
     raise _not_understood(asked, modality)
@@ -114,7 +114,7 @@ def structures_in(task: Task, names: Iterable[str]) -> tuple[str, ...]:
     own = set(task.labels.values())
     found: list[str] = []
     for name in names:
-        meant = (name,) if name in own else _meaning(name, task.modality)
+        meant = (name,) if name in own else meaning(name, task.modality)
         given = [id for id in meant if id in own]
         found += given or check_structures(task, (name,))
     return tuple(dict.fromkeys(found))
@@ -131,7 +131,7 @@ def _check_modality(modality: str) -> None:
 
 def _not_understood(asked: tuple[str, ...], modality: str) -> InputError:
     """Why no modality, or not the one that was asked for, gives all names."""
-    where = {name: [kind for kind in MODALITIES if _meaning(name, kind)] for name in asked}
+    where = {name: [kind for kind in MODALITIES if meaning(name, kind)] for name in asked}
     for name, kinds in where.items():
         if not kinds:
             return InputError(
@@ -171,7 +171,12 @@ def _words(modality: str) -> dict[str, str]:
     return words
 
 
-def _meaning(name: str, modality: str) -> tuple[str, ...]:
+def meaning(name: str, modality: str) -> tuple[str, ...]:
+    """The ids that one name stands for in images of a modality, as :func:`understand` says.
+
+    :param modality: one of :data:`MODALITIES`.
+    :return: empty if the name means nothing there.
+    """
     if name in _offered(modality):
         return (name,)
     index = _index(modality)
@@ -234,10 +239,11 @@ def _matches(rule: str, modality: str) -> Iterator[str]:
 
 def _singular(name: str) -> str:
     """The folded name with every word in the singular; what is left need not be a word."""
-    return " ".join(sorted(_singular_word(word) for word in fold(name).split()))
+    return " ".join(sorted(singular_word(word) for word in fold(name).split()))
 
 
-def _singular_word(word: str) -> str:
+def singular_word(word: str) -> str:
+    """A folded word without the ending of a plural; what is left need not be a word."""
     for plural, singular in (("ies", "y"), ("ae", "a"), ("ss", "ss"), ("us", "us"), ("s", "")):
         if len(word) > 3 and word.endswith(plural):
             return word[: -len(plural)] + singular

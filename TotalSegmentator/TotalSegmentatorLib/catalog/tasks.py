@@ -141,12 +141,24 @@ class Task:
             models.extend(task(crop.task).required_models(crop_speed))
         for id, other_speed in self.prerequisites:
             models.extend(task(id).required_models(other_speed))
-        for model in self.speeds[speed]:
-            # Tasks without a crop for subsets are run as a whole.
-            is_part = wanted and model.labels and self.subset_crop
-            if not is_part or not wanted.isdisjoint(model.labels.values()):
-                models.append(model)
+        models.extend(self.own_models(speed, wanted))
         return tuple(dict.fromkeys(models))
+
+    def own_models(self, speed: str, structures: Iterable[str] = ()) -> tuple[Model, ...]:
+        """The models that give the result, without those of rough segmentations before it.
+
+        :param structures: class names, if only some are asked for.
+        :raises InputError: ``input.unknown_speed``, ``input.unknown_structure``.
+        """
+        self.check_speed(speed)
+        wanted = check_structures(self, structures)
+        if not wanted or not self.subset_crop:  # a task without it is run as a whole
+            return self.speeds[speed]
+        return tuple(
+            model
+            for model in self.speeds[speed]
+            if not model.labels or not wanted.isdisjoint(model.labels.values())
+        )
 
 
 def tasks() -> tuple[Task, ...]:

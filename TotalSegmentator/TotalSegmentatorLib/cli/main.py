@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import EXIT_INTERNAL, CancelledError, SegmentationError
-from . import demo, rerun, segment, setup, structures, tasks
+from . import demo, estimate, rerun, segment, setup, structures, tasks
 from .console import say
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ def _options(
 
 app.command("segment", epilog=segment.EXAMPLES)(segment.segment)
 app.command("rerun", epilog=rerun.EXAMPLES)(rerun.rerun)
+app.command("estimate", epilog=estimate.EXAMPLES)(estimate.estimate)
 app.command("demo")(demo.demo)
 app.command("tasks")(tasks.tasks)
 app.command("structures")(structures.structures)

@@ -34,7 +34,12 @@ def prepare(
         say.line(runs.sentence)
     if engine_python is None and not environment.is_ready(environment.default_folder()) and yes:
         make_engine(yes)
-    settings = Settings(environment.find_engine(engine_python), yes, keep_files=keep_files)
+    settings = Settings(
+        environment.find_engine(engine_python),
+        yes,
+        keep_files=keep_files,
+        remember_runs=True,
+    )
     try:
         check(runs, settings)
     except SetupError as error:

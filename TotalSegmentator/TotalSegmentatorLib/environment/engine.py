@@ -23,6 +23,7 @@ from .interpreters import base_interpreter
 from .paths import interpreter, user_data_folder
 from .virtual import Observer, Recipe, Step, make, marker
 
+_WORKER = "TotalSegmentatorLib.engines.worker"
 _CHECK = """
 import json, importlib.metadata, platform, torch, nibabel, SimpleITK, nnunetv2
 names = "torch", "nnunetv2", "TotalSegmentator", "nibabel", "numpy", "scipy"
@@ -42,15 +43,18 @@ class EngineEnvironment:
     python: Path
     variables: Mapping[str, str] | None = field(default=None, repr=False)
 
-    def command(self, extra: Mapping[str, str] | None = None) -> EngineCommand:
+    def command(
+        self, extra: Mapping[str, str] | None = None, module: str = _WORKER
+    ) -> EngineCommand:
         """How to start the engine process.
 
         :param extra: further environment variables, e.g. ``TOTALSEG_WEIGHTS_PATH``.
+        :param module: what it runs, if not the worker that serves runs.
         """
         variables = clean_variables(self.variables)
         variables["PYTHONPATH"] = str(Path(__file__).parents[2])
         variables.update(extra or {})
-        return EngineCommand([self.python, "-m", "TotalSegmentatorLib.engines.worker"], variables)
+        return EngineCommand([self.python, "-m", module], variables)
 
 
 @cache
@@ -103,6 +107,11 @@ def make_engine(
 def is_ready(folder: Path) -> bool:
     """Whether the engine environment in this folder is whole and up to date."""
     return virtual.is_ready(folder, recipe())
+
+
+def installed_versions(folder: Path) -> dict[str, str]:
+    """Python and the packages in this folder's environment, as they were when it was made."""
+    return dict(marker(folder).get("checked", {}))
 
 
 def find_engine(

@@ -29,13 +29,21 @@ def check_licence(tasks: Sequence[str], variables: Mapping[str, str] | None = No
         those of this process.
     :raises SetupError: ``licence.missing``.
     """
-    if not tasks or _stored_number(os.environ if variables is None else variables):
+    if not tasks or has_licence(variables):
         return
     raise SetupError(
         "licence.missing",
         f"A TotalSegmentator licence number is needed for {', '.join(tasks)}, and none is stored.",
         "Get one (free for non-commercial use) and store it with setLicense().",
     )
+
+
+def has_licence(variables: Mapping[str, str] | None = None) -> bool:
+    """Whether a licence number is stored; whether it is valid, only the engine can tell.
+
+    :param variables: see :func:`check_licence`.
+    """
+    return bool(_stored_number(os.environ if variables is None else variables))
 
 
 def _stored_number(variables: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.request import getproxies
 
-from ..catalog import Model
+from ..catalog import TYPICAL_BYTES, Model, archive
 from ..errors import SetupError
 
 _CHECKPOINT = "checkpoint_final.pth"
@@ -55,6 +55,20 @@ def _is_whole(checkpoint: Path) -> bool:
 def missing_models(models: Sequence[Model], folder: Path) -> tuple[Model, ...]:
     """Those of the models that must still be downloaded."""
     return tuple(model for model in models if not is_present(model, folder))
+
+
+def download_bytes(models: Sequence[Model]) -> int:
+    """The size of the models' archives together.
+
+    Weights that need a licence have no public archive; they count as much as a typical one.
+    """
+    found = [archive(model) for model in dict.fromkeys(models)]
+    return sum(one.size_bytes if one else TYPICAL_BYTES for one in found)
+
+
+def download_mb(models: Sequence[Model]) -> int:
+    """:func:`download_bytes` in millions of bytes, for people."""
+    return round(download_bytes(models) / 1e6)
 
 
 def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> None:

@@ -1,0 +1,46 @@
+"""The table of public archives, held against the catalogue's models."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from TotalSegmentatorLib import catalog
+
+OFFERED = [task for task in catalog.tasks() if not task.hidden]
+
+
+@pytest.mark.parametrize("task", OFFERED, ids=lambda task: task.id)
+def test_every_model_has_an_archive_unless_its_weights_need_a_licence(task):
+    for models in task.speeds.values():
+        for model in models:
+            archive = catalog.archive(model)
+            if task.licensed:
+                assert archive is None
+            else:
+                assert archive is not None
+                assert archive.dataset_id == model.dataset_id
+
+
+def test_table_is_sorted_without_duplicates():
+    rows = [(a.dataset_id, a.release, a.file) for a in catalog.archives()]
+    assert len(rows) > 50
+    assert rows == sorted(set(rows))
+    assert len({a.file for a in catalog.archives()}) == len(rows)
+
+
+@pytest.mark.parametrize("archive", catalog.archives(), ids=lambda archive: archive.file)
+def test_values_are_plausible(archive):
+    assert re.fullmatch(r"v\d\.\d\.\d-weights", archive.release)
+    assert archive.file.startswith(f"Dataset{archive.dataset_id:03d}_")
+    assert archive.file.endswith(".zip")
+    assert 40e6 < archive.size_bytes < 1.3e9
+    assert re.fullmatch(r"([0-9a-f]{64})?", archive.sha256)
+
+
+def test_of_two_releases_the_one_that_the_model_names_is_found():
+    (model,) = catalog.task("total").speeds["fast"]
+    assert sum(a.dataset_id == model.dataset_id for a in catalog.archives()) == 2
+    assert catalog.archive(model).release == "v2.0.0-weights"
+    assert catalog.archive(model).size_bytes == 135_386_075

@@ -1,0 +1,156 @@
+"""What this computer has, and how its GPUs are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from TotalSegmentatorLib import environment
+from TotalSegmentatorLib.environment import EngineEnvironment, hardware
+from TotalSegmentatorLib.errors import SetupError
+
+GB = 10**9
+GPU = {"title": "NVIDIA Test", "capability": "8.6", "total_bytes": 8 * GB, "free_bytes": 6 * GB}
+FACTS = {"torch": "2.13.0", "gpus": [GPU, {**GPU, "free_bytes": 0}], "mps": None}
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts as interpreters")
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """An engine environment whose interpreter is a shell script."""
+
+    def make(script: str) -> EngineEnvironment:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+        return EngineEnvironment(python)
+
+    return make
+
+
+def printing(facts: dict) -> str:
+    return f"echo 'a library greets'\necho '{json.dumps(facts)}'\necho '[1]'"
+
+
+def test_this_computer():
+    found = environment.this_computer()
+    assert 1 <= found.cores <= os.cpu_count()
+    assert 1 * GB < found.memory_bytes < 5000 * GB
+    assert 0 < found.free_bytes <= found.memory_bytes
+    (device,) = found.devices
+    assert (device.id, device.kind) == ("cpu", "cpu")
+    assert device.total_bytes == found.memory_bytes
+
+
+def test_real_engine_tells_its_torch(engine):
+    found = environment.probe(engine)
+    assert found.torch[0].isdigit()
+    assert found.devices[-1].id == "cpu"
+    assert found.device("auto") == found.devices[0]
+
+
+@posix
+def test_gpus_come_first_and_are_numbered(fake):
+    found = environment.probe(fake(printing(FACTS)))
+    assert [device.id for device in found.devices] == ["gpu:0", "gpu:1", "cpu"]
+    assert found.devices[0] == environment.Device("gpu:0", "NVIDIA Test", 8 * GB, 6 * GB, "8.6")
+    assert found.devices[1].free_bytes == 0
+    assert found.torch == "2.13.0"
+    for name, id in (("auto", "gpu:0"), ("gpu", "gpu:0"), ("gpu:1", "gpu:1"), ("cpu", "cpu")):
+        assert found.device(name).id == id
+
+
+@posix
+def test_apple_gpu_shares_the_memory(fake):
+    facts = {"torch": "2.13.0", "gpus": [], "mps": {"total_bytes": 10**15}}
+    found = environment.probe(fake(printing(facts)))
+    device = found.device("mps")
+    assert device == found.device("auto")
+    assert device.total_bytes == 10**15
+    assert device.free_bytes <= found.memory_bytes
+
+
+@posix
+@pytest.mark.parametrize("name", ["gpu:2", "mps"])
+def test_a_device_that_is_not_there_is_an_error(fake, name):
+    found = environment.probe(fake(printing(FACTS)))
+    with pytest.raises(SetupError) as caught:
+        found.device(name)
+    assert caught.value.code == "gpu.not_found"
+    assert caught.value.remedy
+
+
+@posix
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo nonsense",
+        "echo '{}'",
+        "echo '[]'; echo 'libcudart.so is missing' >&2; exit 1",
+        printing(FACTS) + "\nexit 1",
+        "kill -SEGV $$",
+    ],
+)
+def test_a_pytorch_that_fails_is_told_in_one_sentence(fake, script):
+    with pytest.raises(SetupError) as caught:
+        environment.probe(fake(script))
+    assert caught.value.code == "environment.broken"
+    assert caught.value.message.count(".") == 1
+    assert "setup" in caught.value.remedy
+    assert caught.value.details == ("libcudart.so is missing\n" if "libcuda" in script else "")
+
+
+@posix
+def test_what_hangs_is_ended_with_its_children(fake, tmp_path):
+    pid_file = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {pid_file}; wait"
+    began = time.monotonic()
+    with pytest.raises(SetupError) as caught:
+        environment.probe(fake(script), timeout_s=0.5)
+    assert time.monotonic() - began < 5
+    assert caught.value.code == "environment.no_answer"
+    assert not is_alive(int(pid_file.read_text()))
+
+
+def is_alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    for _ in range(50):  # the system takes a moment to bury it
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_an_interpreter_that_does_not_start_is_named(tmp_path):
+    with pytest.raises(SetupError) as caught:
+        environment.probe(EngineEnvironment(tmp_path / "python"))
+    assert caught.value.code == "environment.no_interpreter"
+
+
+def test_free_memory_on_macos():
+    text = (
+        "Mach Virtual Memory Statistics: (page size of 16384 bytes)\n"
+        "Pages free:                              100000.\n"
+        "Pages active:                            900000.\n"
+        "Pages inactive:                          200000.\n"
+        "Pages speculative:                         5000.\n"
+        "Pages wired down:                        300000.\n"
+    )
+    assert hardware.free_in_vm_stat(text) == 16384 * 305_000
+    assert hardware.free_in_vm_stat("") == 0
+
+
+def test_free_memory_on_linux():
+    text = "MemTotal: 24684084 kB\nMemFree: 1 kB\nMemAvailable:   23000000 kB\nBuffers: 2 kB\n"
+    assert hardware.free_in_meminfo(text) == 23_000_000 * 1024
+    assert hardware.free_in_meminfo("") == 0
+
+
+def test_memory_structure_has_the_size_that_windows_expects():
+    assert hardware.ctypes.sizeof(hardware._MemoryStatus) == 64

@@ -1,0 +1,112 @@
+"""``estimate``: what a segmentation would cost on this computer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import environment, history
+from ..catalog import SPEEDS
+from ..environment import Hardware
+from ..errors import SetupError
+from ..estimate import Estimate, estimate_speeds
+from ..estimate import estimate as estimate_runs
+from ..images import crop, read_image, voxel_box
+from ..jobs import Request
+from ..runs import complete
+from .console import print_json, print_table, say
+from .parameters import AsJson, EnginePython, Region, region_from
+from .segment import structure_names
+
+EXAMPLES = """Examples:
+
+slicer-totalsegmentator estimate ct.nii.gz --task total
+
+slicer-totalsegmentator estimate DICOM_FOLDER --structures liver,spleen --device cpu"""
+
+
+def estimate(
+    image: Annotated[
+        Path,
+        typer.Argument(help="Image (.nii, .nii.gz, .nrrd, .mha) or DICOM folder."),
+    ],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="What to segment; see 'tasks'. By default what finds the structures, or total.",
+            show_default=False,
+        ),
+    ] = "",
+    speed: Annotated[
+        str, typer.Option(help="Only this: normal, fast or fastest.", show_default=False)
+    ] = "",
+    structures: Annotated[
+        str | None,
+        typer.Option(help="Only these or these groups (lungs), by commas; see 'structures'."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, gpu:N or mps.")] = "auto",
+    region: Region = None,
+    engine_python: EnginePython = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate time, memory and download for an image, at every speed; nothing is run."""
+    request = Request(
+        task=task,
+        speed=speed or SPEEDS[0],
+        structures=structure_names(structures),
+        device=device,
+        region=region_from(region),
+    )
+    complete(request)  # what is wrong with it is said before the image is read
+    whole, _ = read_image(image)
+    part = crop(whole, voxel_box(whole, request.region))
+    grid = (part.shape_ijk, part.spacing)
+    known = (_hardware(device, engine_python), history.load(), environment.weights_folder())
+    if speed:
+        requests = complete(request, whole.modality).requests
+        found = {speed: estimate_runs(*grid, requests, *known)}
+    else:
+        found = estimate_speeds(*grid, request, *known, whole.modality)
+    if as_json:
+        print_json([_values(name, one) for name, one in found.items()])
+    else:
+        _print(found)
+
+
+def _hardware(device: str, engine_python: Path | None) -> Hardware:
+    """What the engine can use; without an engine, or where only the processor is asked for, what
+    is known without it."""
+    if device == "cpu":
+        return environment.this_computer()
+    try:
+        return environment.probe(environment.find_engine(engine_python))
+    except SetupError as error:
+        if engine_python or device != "auto":
+            raise
+        say.line(f"Without the engine only the processor is known. {error}")
+        return environment.this_computer()
+
+
+def _print(found: dict[str, Estimate]) -> None:
+    rows = [
+        (name, one.resolution, one.time, one.memory, one.download or "-", one.warning)
+        for name, one in found.items()
+    ]
+    header = ("Speed", "Resolution", "Time", "Memory", "Download", "Note")
+    device = next(iter(found.values())).device.title
+    print_table(f"Estimates for: {device}", header, rows)
+    count = min(one.based_on for one in found.values())
+    runs = f"{count} earlier run{'' if count == 1 else 's'} on this computer"
+    say.line(f"Estimated from {runs if count else 'typical computers'}.")
+
+
+def _values(speed: str, one: Estimate) -> dict[str, object]:
+    return {
+        "speed": speed,
+        "time": one.time,
+        **dataclasses.asdict(one),
+        "warning": one.warning,
+    }

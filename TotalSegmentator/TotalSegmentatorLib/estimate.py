@@ -1,0 +1,311 @@
+"""What a run will cost on this computer, told before it is started.
+
+The formula: a start, then for every network its loading, the arithmetic of its patches on the
+device and the handling of its scores, and for every voxel of the image reading, resampling and
+writing. The numbers for processors were measured with TotalSegmentator 2.18 and two cores of
+2.5 GHz; those for GPUs are assumed, as none was at hand. Runs of the past on this very computer
+then correct it. All of it is an estimate, and every sentence about it says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import environment, runs
+from .catalog import SPEEDS
+from .environment import Device, Hardware
+from .errors import InputError
+from .history import PastRun
+from .jobs import Request
+from .work import Spacing, Work, downloaded_models, resolution_mm, work_of
+
+# Seconds of starting the engine and importing its packages.
+_START_S = 6.0
+# Seconds to load a network; the official package also starts processes for each of them.
+_NETWORK_S = {"totalsegmentator": 7.3, "nnunet": 1.5}
+# Seconds a voxel of a patch takes: of one core, and of a GPU as people have it (assumed).
+_CORE_S = 9e-6
+_GPU_S = {"gpu": 0.12e-6, "mps": 0.6e-6}
+# The official package uses no more threads.
+_MOST_CORES = 8
+_SCORE_S = 26e-9
+_IMAGE_VOXEL_S = 88e-9
+
+# Bytes that packages and processes of an engine take by themselves.
+_ENGINE_BYTES = {"totalsegmentator": 2.6e9, "nnunet": 0.7e9}
+_PATCH_BYTES = 24.0
+_SCORE_BYTES = 4.7
+_IMAGE_VOXEL_BYTES = 8.0
+# On a GPU scores have half precision; the driver and its libraries take a share too (assumed).
+_GPU_BYTES = 0.6e9
+_GPU_SCORE_BYTES = 2.0
+
+#: So many past runs of the same task and speed say more than those of other tasks.
+ENOUGH = 3
+_LATEST = 20
+_MOST_TIMES = 20.0
+# The true time lies between the estimate divided by and multiplied with this, most of the time.
+_SPREAD = {"cpu": 2.0, "gpu": 3.0, "mps": 3.0}
+_SPREAD_OF_SIMILAR = 1.6
+_LEAST_SPREAD = 1.25
+
+# People count memory in powers of two, and downloads in powers of ten.
+_GB = 2**30
+_MINUTE, _HOUR = 60.0, 3600.0
+_MINUTES = (1, 2, 3, 5, 10, 15, 20, 30, 45)
+_HOURS = (1, 1.5, 2, 3, 4, 6, 8, 12, 18, 24)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take, as far as can be known before it.
+
+    :param seconds_low: it will hardly be quicker.
+    :param seconds: the most likely time, without that of a download.
+    :param seconds_high: it will hardly be slower.
+    :param memory_bytes: main memory that it needs.
+    :param gpu_memory_bytes: memory of the GPU that it needs; 0 without one.
+    :param download_bytes: weights that must be downloaded first.
+    :param resolution_mm: spacings (x, y, z) at which the result is made, finest first; None for
+        that of the image itself.
+    :param based_on: number of past runs that it rests on; 0: on the formula alone.
+    :param device: what it runs on.
+    :param computer_bytes: main memory of this computer.
+    """
+
+    seconds_low: float
+    seconds: float
+    seconds_high: float
+    memory_bytes: int
+    gpu_memory_bytes: int
+    download_bytes: int
+    resolution_mm: tuple[Spacing | None, ...]
+    based_on: int
+    device: Device
+    computer_bytes: int
+
+    @property
+    def time(self) -> str:
+        """The time, as rough as it is known, e.g. ``about 10 min``."""
+        return time_text(self.seconds)
+
+    @property
+    def memory(self) -> str:
+        """Main memory, e.g. ``8 GB``."""
+        return f"{math.ceil(self.memory_bytes / _GB)} GB"
+
+    @property
+    def download(self) -> str:
+        """The download, e.g. ``230 MB``; empty if there is none."""
+        if not self.download_bytes:
+            return ""
+        if self.download_bytes < 995e6:
+            return f"{max(10, round(self.download_bytes / 1e7) * 10)} MB"
+        return f"{self.download_bytes / 1e9:.1f} GB"
+
+    @property
+    def resolution(self) -> str:
+        """The resolution of the result, e.g. ``1.5 mm``."""
+        return ", ".join(spacing_text(spacing) for spacing in self.resolution_mm)
+
+    @property
+    def warning(self) -> str:
+        """What this computer lacks, as a part of a sentence; empty if nothing."""
+        if self.memory_bytes > self.computer_bytes:
+            return f"more memory than this computer has ({self.computer_bytes / _GB:.0f} GB)"
+        if self.gpu_memory_bytes > self.device.total_bytes:
+            return f"more memory than the GPU has ({self.device.total_bytes / _GB:.0f} GB)"
+        return ""
+
+    def sentence(self) -> str:
+        """All of it for people, e.g. ``Estimate: about 10 min, 8 GB memory, 230 MB to
+        download.``"""
+        parts = [self.time, f"{self.memory} memory"]
+        parts += [f"{self.download} to download"] if self.download else []
+        warning = f" This is {self.warning}." if self.warning else ""
+        return f"Estimate: {', '.join(parts)}.{warning}"
+
+
+def estimate(
+    shape_ijk: Sequence[int],
+    spacing_mm: Sequence[float],
+    requests: Sequence[Request],
+    hardware: Hardware,
+    past: Sequence[PastRun] = (),
+    weights_folder: Path | None = None,
+) -> Estimate:
+    """What completed requests will cost, one after the other, on an image.
+
+    :param shape_ijk: voxels of the image, or of the region that is run.
+    :param spacing_mm: their distances in mm.
+    :param requests: see :attr:`.runs.Runs.requests`; all for one device.
+    :param past: see :func:`.history.load`.
+    :param weights_folder: where models are looked for; None: nothing is known of them, and nothing
+        is said of a download.
+    :raises SetupError: ``gpu.not_found``.
+    :raises InputError: ``input.bad_model``.
+    """
+    device = hardware.device(requests[0].device)
+    parts = [(one, work_of(shape_ijk, spacing_mm, one, weights_folder)) for one in requests]
+    corrections = [_correction(one, device, hardware, past) for one in requests]
+    times = [
+        _seconds(one.engine, work, device, hardware, len(parts)) * correction.factor
+        for (one, work), correction in zip(parts, corrections, strict=True)
+    ]
+    spread = max(correction.spread for correction in corrections)
+    seconds = sum(times)
+    return Estimate(
+        seconds_low=seconds / spread,
+        seconds=seconds,
+        seconds_high=seconds * spread,
+        memory_bytes=max(_memory_bytes(one.engine, work) for one, work in parts),
+        gpu_memory_bytes=max(_gpu_bytes(work, device) for _, work in parts),
+        download_bytes=_download_bytes(requests, weights_folder),
+        resolution_mm=tuple(dict.fromkeys(mm for one in requests for mm in resolution_mm(one))),
+        based_on=min(correction.runs for correction in corrections),
+        device=device,
+        computer_bytes=hardware.memory_bytes,
+    )
+
+
+def estimate_speeds(
+    shape_ijk: Sequence[int],
+    spacing_mm: Sequence[float],
+    request: Request,
+    hardware: Hardware,
+    past: Sequence[PastRun] = (),
+    weights_folder: Path | None = None,
+    modality: str = "",
+) -> dict[str, Estimate]:
+    """The estimate for every speed that a request could be run at, finest first.
+
+    :param request: what is asked, not yet completed; its speed does not matter.
+    :param modality: that of the image, if known.
+    :raises SegmentationError: see :func:`.runs.complete` and :func:`estimate`.
+    """
+    found: dict[str, Estimate] = {}
+    told = set()
+    for speed in SPEEDS:
+        try:
+            requests = runs.complete(dataclasses.replace(request, speed=speed), modality).requests
+        except InputError as error:
+            if error.code != "input.unknown_speed":
+                raise
+            continue
+        # Planned tasks that do not offer a speed run at another one, which was told already.
+        planned = tuple((one.task, one.speed) for one in requests)
+        if planned not in told:
+            told.add(planned)
+            found[speed] = estimate(shape_ijk, spacing_mm, requests, hardware, past, weights_folder)
+    return found
+
+
+@dataclass(frozen=True)
+class _Correction:
+    """What past runs say about the formula.
+
+    :param factor: how many times longer runs take than it says.
+    :param spread: see ``_SPREAD``.
+    :param runs: how many runs say so.
+    """
+
+    factor: float
+    spread: float
+    runs: int
+
+
+def _seconds(
+    engine: str, work: Work, device: Device, hardware: Hardware, sharing: int = 1
+) -> float:
+    """The formula.
+
+    :param sharing: how many runs share one start of the engine.
+    """
+    cores = max(1, min(hardware.cores, _MOST_CORES))
+    return (
+        _START_S / sharing
+        + work.networks * _NETWORK_S.get(engine, _NETWORK_S["nnunet"])
+        + work.patch_voxels * _GPU_S.get(device.kind, _CORE_S / cores)
+        + work.scores * _SCORE_S
+        + work.image_voxels * _IMAGE_VOXEL_S
+    )
+
+
+def _correction(
+    request: Request, device: Device, hardware: Hardware, past: Sequence[PastRun]
+) -> _Correction:
+    """The median of how much longer the latest alike runs took, the surer the more there are."""
+    similar = [one for one in past if one.engine == request.engine and _on(one, device)]
+    key = (request.task, request.speed, bool(request.structures))
+    same = [one for one in similar if (one.task, one.speed, one.part) == key]
+    chosen = (same if len(same) >= ENOUGH else similar)[-_LATEST:]
+    widest = _SPREAD[device.kind]
+    if not chosen:
+        return _Correction(1.0, widest, 0)
+    logs = [math.log(_times_longer(one, device, hardware)) for one in chosen]
+    middle = statistics.median(logs)
+    count = len(chosen)
+    factor = math.exp(middle * count / (count + 1))
+    if count < ENOUGH:
+        return _Correction(factor, widest, count)
+    seen = math.exp(max(abs(log - middle) for log in logs))
+    least = _LEAST_SPREAD if chosen == same[-_LATEST:] else _SPREAD_OF_SIMILAR
+    return _Correction(factor, min(widest, max(least, seen)), count)
+
+
+def _on(past: PastRun, device: Device) -> bool:
+    """Whether a past run was on this device; other GPUs say nothing about it."""
+    return past.device == device.kind and past.device_title in ("", device.title)
+
+
+def _times_longer(past: PastRun, device: Device, hardware: Hardware) -> float:
+    times = past.seconds / _seconds(past.engine, past.work, device, hardware)
+    return min(max(times, 1 / _MOST_TIMES), _MOST_TIMES)
+
+
+def _memory_bytes(engine: str, work: Work) -> int:
+    return round(
+        _ENGINE_BYTES.get(engine, _ENGINE_BYTES["nnunet"])
+        + work.largest_patch * _PATCH_BYTES
+        + work.largest_scores * _SCORE_BYTES
+        + work.image_voxels * _IMAGE_VOXEL_BYTES
+    )
+
+
+def _gpu_bytes(work: Work, device: Device) -> int:
+    if device.kind != "gpu":
+        return 0
+    scores = work.largest_scores * _GPU_SCORE_BYTES
+    return round(_GPU_BYTES + work.largest_patch * _PATCH_BYTES + scores)
+
+
+def _download_bytes(requests: Sequence[Request], weights_folder: Path | None) -> int:
+    if weights_folder is None:
+        return 0
+    models = [model for one in requests for model in downloaded_models(one)]
+    missing = environment.missing_models(tuple(dict.fromkeys(models)), weights_folder)
+    return environment.download_bytes(missing)
+
+
+def time_text(seconds: float) -> str:
+    """A time no more exact than an estimate is, e.g. ``about 10 min``."""
+    if seconds < 0.8 * _MINUTE:
+        return "less than a minute"
+    steps = [(n * _MINUTE, f"about {n} min") for n in _MINUTES]
+    steps += [(n * _HOUR, f"about {n:g} h") for n in _HOURS]
+    if seconds > 1.2 * steps[-1][0]:
+        return "more than a day"
+    return min(steps, key=lambda step: abs(math.log(seconds / step[0])))[1]
+
+
+def spacing_text(spacing: Spacing | None) -> str:
+    """A resolution, e.g. ``1.5 mm`` or ``0.75 × 0.75 × 1 mm``."""
+    if spacing is None:
+        return "the image's own"
+    numbers = [f"{mm:.2f}".rstrip("0").rstrip(".") for mm in spacing]
+    return f"{numbers[0] if len(set(numbers)) == 1 else ' × '.join(numbers)} mm"

@@ -1,0 +1,173 @@
+"""Past runs on this computer: how long they took, for better estimates of the next ones.
+
+Nothing about patients is kept: neither names, paths, checksums nor the time of day.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .environment import user_data_folder
+from .errors import SegmentationError
+from .images import Image, crop, voxel_box, whole_file
+from .jobs import Request
+from .jobs.workspace import try_lock
+from .work import Work, work_of
+
+FILE = "runs.jsonl"
+#: So many runs are kept, the latest ones.
+KEPT = 500
+_SCHEMA = 1
+_WAIT_S = 1.0
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """One run that came to its end.
+
+    :param engine: name of its engine.
+    :param task: its task.
+    :param speed: its speed.
+    :param part: whether only some structures were asked for.
+    :param device: ``cpu``, ``gpu`` or ``mps``.
+    :param device_title: name of the GPU; empty for the processor.
+    :param threads: threads of the processor that were used.
+    :param work: what was computed.
+    :param seconds: all that people waited for.
+    :param steps_s: seconds of its steps.
+    :param version: that of this library.
+    :param date: the day, as ``2026-11-21``.
+    """
+
+    engine: str
+    task: str
+    speed: str
+    part: bool
+    device: str
+    device_title: str
+    threads: int
+    work: Work
+    seconds: float
+    steps_s: Mapping[str, float] = field(default_factory=dict)
+    version: str = ""
+    date: str = ""
+
+
+def record(
+    report: Mapping[str, Any],
+    image: Image,
+    weights_folder: Path | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Keep how long a finished segmentation took.
+
+    It never fails: a folder that cannot be written to costs nothing but better estimates.
+
+    :param report: that of the segmentation.
+    :param image: what was segmented.
+    :param weights_folder: where the models lie, see :func:`~.work.work_of`.
+    :param folder: where runs are kept; the user's data by default.
+    """
+    try:
+        past = _past_runs(report, image, weights_folder)
+        if past:
+            _append(past, folder or user_data_folder())
+    except (OSError, SegmentationError):
+        pass  # nothing that anybody waits for
+
+
+def _past_runs(
+    report: Mapping[str, Any], image: Image, weights_folder: Path | None
+) -> list[PastRun]:
+    steps = [sum(run["timings_s"].values()) for run in report["runs"]]
+    # Starting the engine and measuring the structures is done for all runs together.
+    shared = max(0.0, report["timings_s"]["total"] - sum(steps)) / len(steps)
+    return [
+        _past_run(run, image, round(seconds + shared, 3), weights_folder)
+        for run, seconds in zip(report["runs"], steps, strict=True)
+        if run["provenance"].get("device")
+    ]
+
+
+def _past_run(
+    run: Mapping[str, Any], image: Image, seconds: float, weights_folder: Path | None
+) -> PastRun:
+    request = Request.from_dict(run["request"])
+    image = crop(image, voxel_box(image, request.region))
+    device, _, title = str(run["provenance"]["device"]).partition(" (")
+    kind = device.partition(":")[0]
+    return PastRun(
+        engine=request.engine,
+        task=request.task,
+        speed=request.speed,
+        part=bool(request.structures),
+        device="gpu" if kind == "cuda" else kind,
+        device_title=title.removesuffix(")"),
+        threads=int(run["provenance"].get("threads", 0)),
+        work=work_of(image.shape_ijk, image.spacing, request, weights_folder),
+        seconds=seconds,
+        steps_s=dict(run["timings_s"]),
+        version=__version__,
+        date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
+    )
+
+
+def load(folder: Path | None = None) -> tuple[PastRun, ...]:
+    """The runs that were kept, the oldest first; a line that cannot be read is left out.
+
+    :param folder: where runs are kept; the user's data by default.
+    """
+    runs = [_run_from(line) for line in _lines((folder or user_data_folder()) / FILE)]
+    return tuple(run for run in runs if run)[-KEPT:]
+
+
+def _run_from(line: str) -> PastRun | None:
+    try:
+        values = json.loads(line)
+        if values.pop("schema") != _SCHEMA:
+            return None
+        run = PastRun(**{**values, "work": Work(**values["work"])})
+        numbers = (*asdict(run.work).values(), run.seconds)
+        return run if all(0 < number < math.inf for number in numbers) else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _append(runs: Sequence[PastRun], folder: Path) -> None:
+    new = [json.dumps({"schema": _SCHEMA, **asdict(run)}) for run in runs]
+    path = folder / FILE
+    with _alone(path), whole_file(path) as part:
+        kept = [*_lines(path), *new][-KEPT:]
+        part.write_text("\n".join(kept) + "\n", "utf-8")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let only one process write at a time.
+
+    :raises TimeoutError: if another one has not finished in time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    give_up_at = time.monotonic() + _WAIT_S
+    with open(path.with_suffix(".lock"), "w+b") as file:
+        while not try_lock(file):
+            if time.monotonic() > give_up_at:
+                raise TimeoutError
+            time.sleep(0.01)
+        yield

@@ -1,0 +1,263 @@
+"""How much a run has to compute, whatever the computer that does it.
+
+The steps are those of nnU-Net: an image is resampled to a network's spacing, and overlapping
+patches that cover it go through the network one by one. A model's own plan gives its patch; for a
+model that is not on this computer that of most models is assumed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import catalog, engines
+from .catalog import TYPICAL_BYTES, Crop, Model, Task
+from .engines.nnunet.model_folder import ModelFolder, open_model_folder
+from .jobs import Request
+
+Spacing = tuple[float, float, float]
+
+_PATCH = (128, 128, 128)
+_FEATURES = 32
+# The official package lets the patches of these tasks overlap less.
+_STEP = 0.5
+_WIDE_STEP = 0.8
+_WIDE_STEP_TASKS = ("total", "total_mr", "total_v3")
+# A model that takes images as they are was trained on images of about this spacing.
+_OWN_SPACING: Spacing = (1.0, 1.0, 1.0)
+# Assumed of the region that a rough segmentation finds: its share of the image along every axis,
+# and how long it gets at most, with its margin, by the first structure that is looked for.
+_CROP_SHARE = 0.7
+_CROP_LIMITS_MM = {"teeth": 130.0, "brain": 220.0, "heart": 220.0, "skull": 260.0, "liver": 320.0}
+_CROP_LIMIT_MM = 400.0
+_MIRRORED = 8
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run computes.
+
+    :param networks: how many networks are loaded and run.
+    :param patch_voxels: voxels of all patches together, counted as if all networks were plain
+        ones with 32 features at full resolution.
+    :param scores: voxels times classes of all results at the networks' spacing.
+    :param image_voxels: voxels of the image.
+    :param largest_scores: scores of the largest result, which is in memory as a whole.
+    :param largest_patch: voxels times features of the largest patch.
+    """
+
+    networks: int
+    patch_voxels: float
+    scores: float
+    image_voxels: float
+    largest_scores: float
+    largest_patch: float
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A model as far as its cost goes.
+
+    :param patch: voxels (x, y, z) of a patch.
+    :param spacing: mm (x, y, z) of the grid that it works on.
+    :param classes: number of its classes, with the background.
+    :param features: number of features at full resolution.
+    :param folds: how many times a network of this size is run on every patch.
+    """
+
+    patch: tuple[int, ...]
+    spacing: Spacing
+    classes: int
+    features: int = _FEATURES
+    folds: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One network on one box of the image, with the overlap of its patches."""
+
+    network: _Network
+    extent_mm: Sequence[float]
+    step: float
+    repeated: int = 1
+
+    @property
+    def shape(self) -> list[int]:
+        """Voxels along each axis at the network's spacing, filled up to a whole patch."""
+        sizes = zip(self.extent_mm, self.network.spacing, self.network.patch, strict=True)
+        return [max(round(mm / spacing), patch) for mm, spacing, patch in sizes]
+
+    @property
+    def patch_voxels(self) -> float:
+        # What a narrower network saves is arithmetic, but it waits for memory all the same:
+        # its time falls with its features, not with their square.
+        network = self.network
+        windows = [
+            math.ceil((size - patch) / (patch * self.step)) + 1
+            for size, patch in zip(self.shape, network.patch, strict=True)
+        ]
+        cost = network.folds * self.repeated * network.features / _FEATURES
+        return math.prod(windows) * math.prod(network.patch) * cost
+
+    @property
+    def scores(self) -> float:
+        return float(math.prod(self.shape) * self.network.classes)
+
+
+def work_of(
+    shape_ijk: Sequence[int],
+    spacing_mm: Sequence[float],
+    request: Request,
+    weights_folder: Path | None = None,
+) -> Work:
+    """The work of one completed request on an image.
+
+    Of the official package's options only robust cropping changes it: what the others cost or
+    save (parts of the image, the body first, smoother borders) is not known.
+
+    :param shape_ijk: voxels of the image, or of the region that is run.
+    :param spacing_mm: their distances.
+    :param weights_folder: where models may lie whose plans are then read.
+    :raises InputError: ``input.bad_model`` for a model folder that is none.
+    """
+    extent = [n * mm for n, mm in zip(shape_ijk, spacing_mm, strict=True)]
+    passes = list(_passes(request, extent, weights_folder))
+    return Work(
+        networks=len(passes),
+        patch_voxels=sum(one.patch_voxels for one in passes),
+        scores=sum(one.scores for one in passes),
+        image_voxels=float(math.prod(shape_ijk)),
+        largest_scores=max(one.scores for one in passes),
+        largest_patch=max(math.prod(p.network.patch) * p.network.features for p in passes),
+    )
+
+
+def downloaded_models(request: Request) -> tuple[Model, ...]:
+    """The models that must be on this computer for a completed request; none for a folder's."""
+    if _is_folder(request):
+        return ()
+    return catalog.task(request.task).required_models(
+        request.speed, _own_structures(request), bool(request.options.get("robust_crop"))
+    )
+
+
+def resolution_mm(request: Request) -> tuple[Spacing | None, ...]:
+    """The different spacings (x, y, z) at which a completed request's result is made, finest
+    first; None stands for that of the image itself."""
+    if _is_folder(request):
+        return (_in_folder(_model_folder(request)).spacing,)
+    models = catalog.task(request.task).own_models(request.speed, _own_structures(request))
+    different = {model.spacing_mm for model in models}
+    return tuple(sorted(different, key=lambda mm: mm or _OWN_SPACING))
+
+
+def _own_structures(request: Request) -> tuple[str, ...]:
+    """Those that the models find; others are made from them."""
+    return engines.spec(request.engine).own_structures(request.task, request.structures)
+
+
+def _is_folder(request: Request) -> bool:
+    return bool(request.model or catalog.task(request.task).model_folder)
+
+
+def _model_folder(request: Request) -> ModelFolder:
+    path = Path(request.model) if request.model else catalog.task(request.task).model_path
+    return open_model_folder(path)
+
+
+def _passes(
+    request: Request, extent_mm: Sequence[float], weights_folder: Path | None
+) -> Iterator[_Pass]:
+    options = request.options
+    if _is_folder(request):
+        network = _in_folder(_model_folder(request))
+        repeated = _MIRRORED if options.get("mirroring") else 1
+        yield _Pass(network, extent_mm, float(options.get("step_size", _STEP)), repeated)
+        return
+    task = catalog.task(request.task)
+    crop = task.crop or (task.subset_crop if request.structures else None)
+    yield from _official(
+        task,
+        task.own_models(request.speed, _own_structures(request)),
+        crop,
+        extent_mm,
+        weights_folder,
+        bool(options.get("robust_crop")),
+    )
+
+
+def _official(
+    task: Task,
+    models: Sequence[Model],
+    crop: Crop | None,
+    extent_mm: Sequence[float],
+    weights_folder: Path | None,
+    robust: bool = False,
+) -> Iterator[_Pass]:
+    """The passes of the official package: what comes first, then the task's own models."""
+    before = list(task.prerequisites)
+    if crop:
+        before.append((crop.task, crop.robust_speed if robust else crop.speed))
+    for id, speed in before:
+        other = catalog.task(id)
+        yield from _official(other, other.speeds[speed], other.crop, extent_mm, weights_folder)
+    if crop:
+        first = (*crop.structures, "")[0].partition("_")[0]
+        limit = _CROP_LIMITS_MM.get(first, _CROP_LIMIT_MM)
+        extent_mm = [min(mm * _CROP_SHARE, limit) for mm in extent_mm]
+    step = _WIDE_STEP if task.id in _WIDE_STEP_TASKS else _STEP
+    for model in models:
+        yield _Pass(_of_catalog(model, task, weights_folder), extent_mm, step)
+
+
+def _of_catalog(model: Model, task: Task, weights_folder: Path | None) -> _Network:
+    classes = len(model.labels or task.labels) + 1
+    archive = catalog.archive(model)
+    # An archive holds all folds, and larger networks than the plain one: both cost alike.
+    size = archive.size_bytes / TYPICAL_BYTES if archive else 1.0
+    folds = max(1.0, len(model.folds), size)
+    if weights_folder:
+        place = weights_folder / model.folder / model.subfolder
+        try:
+            plans = json.loads((place / "plans.json").read_text("utf-8"))
+            patch, spacing, features = _planned(plans, model.configuration)
+            return _Network(patch, model.spacing_mm or spacing, classes, features, folds)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # not downloaded, or damaged, which the run itself will tell
+    return _Network(_PATCH, model.spacing_mm or _OWN_SPACING, classes, folds=folds)
+
+
+def _in_folder(model: ModelFolder) -> _Network:
+    """A model folder; of its configurations the one that nnU-Net's training begins with."""
+    names = [name for name in model.plans["configurations"] if name.startswith("3d")]
+    name = "3d_fullres" if "3d_fullres" in names else (names or ["3d_fullres"])[0]
+    classes, folds = len(model.dataset["labels"]), float(len(model.folds))
+    try:
+        patch, spacing, features = _planned(model.plans, name)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _Network(_PATCH, _OWN_SPACING, classes, folds=folds)  # the engine will tell
+    return _Network(patch, spacing, classes, features, folds)
+
+
+def _planned(plans: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], Spacing, int]:
+    """Patch and spacing (x, y, z), and features, of a configuration of nnU-Net's plans.
+
+    :raises KeyError, ValueError, TypeError, AttributeError: if the plans are not as usual.
+    """
+    configuration = plans["configurations"][name]
+    if "inherits_from" in configuration:
+        parent = plans["configurations"][configuration["inherits_from"]]
+        configuration = {**parent, **configuration}
+    features = configuration.get("UNet_base_num_features", _FEATURES)  # plans of older versions
+    network = configuration.get("architecture", {}).get("arch_kwargs", {})
+    features = network.get("features_per_stage", [features])[0]
+    # nnU-Net counts axes from the slowest one.
+    patch = tuple(max(1, int(n)) for n in reversed(configuration["patch_size"]))
+    x, y, z = (float(mm) for mm in reversed(configuration["spacing"]))
+    if len(patch) != 3 or min(x, y, z) <= 0:
+        raise ValueError("no plans of a 3D network")
+    return patch, (x, y, z), int(features)
