@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError, SetupError
@@ -31,7 +31,8 @@ def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
     except OSError as error:
         raise _write_error(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be none: that was said already
+            part.unlink()
 
 
 def _write_error(path: Path, error: OSError) -> InputError | SetupError:
