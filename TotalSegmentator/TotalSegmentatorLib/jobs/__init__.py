@@ -3,12 +3,14 @@
 from .events import Event, Failed, Finished, Log, Progress, Stage, Started, Warned
 from .feed import Feed
 from .job import Job, JobContext
+from .queue import Order, RunQueue, State
 from .request import Request
-from .result import EngineResult
+from .result import DerivedLabels, EngineResult
 from .runner import EngineCommand, EngineProcess, run_message
 from .workspace import sweep, workspace
 
 __all__ = [
+    "DerivedLabels",
     "EngineCommand",
     "EngineProcess",
     "EngineResult",
@@ -19,10 +21,13 @@ __all__ = [
     "Job",
     "JobContext",
     "Log",
+    "Order",
     "Progress",
     "Request",
+    "RunQueue",
     "Stage",
     "Started",
+    "State",
     "Warned",
     "run_message",
     "sweep",

@@ -63,8 +63,12 @@ class Job(Generic[T]):
         self.progress = Progress()
         self._thread = threading.Thread(target=self._run, name="segmentation-job", daemon=True)
 
-    def start(self) -> Job[T]:
-        """Begin, and return the job itself."""
+    def start(self, on_event: EventHandler | None = None) -> Job[T]:
+        """Begin, and return the job itself.
+
+        :param on_event: receives every event, instead of the one that the job was made with.
+        """
+        self._on_event = on_event or self._on_event
         self._thread.start()
         return self
 
@@ -115,9 +119,13 @@ class Job(Generic[T]):
                 time.sleep(interval_s)
         except BaseException:  # a signal, or a handler that fails: the engine must not go on
             self.cancel()
-            self._thread.join()
+            self.join()
             raise
         return self.result
+
+    def join(self) -> None:
+        """Wait for the end of the work; events that wait are not delivered."""
+        self._thread.join()
 
     @property
     def result(self) -> T:

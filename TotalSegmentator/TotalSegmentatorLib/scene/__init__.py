@@ -5,7 +5,18 @@ Imports ``slicer`` and ``vtk`` but never ``qt``; works in Slicer and on bare sli
 
 from __future__ import annotations
 
+from .exports import (
+    Labelmaps,
+    segmentation_layers,
+    surface_meshes,
+    take_labelmaps,
+    write_labels,
+)
+from .job import SceneJob, SceneResult, SegmentationJob
+from .mesh_files import Mesh, safe_file_names, write_glb, write_obj, write_stl
 from .modality import volume_modality
+from .regions import region_points
+from .results import Results
 from .segmentations import (
     IMPORT_MODES,
     Snapshot,
@@ -24,14 +35,25 @@ from .sequences import (
     import_frames,
     read_frames,
 )
+from .surfaces import SurfaceBuilder, set_surface_smoothing
 from .tables import fill_table
-from .volumes import image_to_volume, read_volume, volume_to_image
+from .target import Target
+from .volumes import VoxelsInUse, image_to_volume, read_volume, view_volume, volume_to_image
 
 __all__ = [
     "IMPORT_MODES",
     "Frame",
     "FramesImport",
+    "Labelmaps",
+    "Mesh",
+    "Results",
+    "SceneJob",
+    "SceneResult",
+    "SegmentationJob",
     "Snapshot",
+    "SurfaceBuilder",
+    "Target",
+    "VoxelsInUse",
     "browser_state",
     "check_import",
     "fill_table",
@@ -42,9 +64,20 @@ __all__ = [
     "import_layers",
     "read_frames",
     "read_volume",
+    "region_points",
     "restore_snapshot",
+    "safe_file_names",
+    "segmentation_layers",
     "segmentation_to_labels",
+    "set_surface_smoothing",
+    "surface_meshes",
+    "take_labelmaps",
     "take_snapshot",
+    "view_volume",
     "volume_modality",
     "volume_to_image",
+    "write_glb",
+    "write_labels",
+    "write_obj",
+    "write_stl",
 ]

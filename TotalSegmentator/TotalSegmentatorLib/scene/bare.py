@@ -18,7 +18,11 @@ import slicer
 def provide() -> None:
     """Enter the missing modules; only for slicer-core."""
     _enter("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
-    _enter("slicer.parameterNodeWrapper", parameterNodeWrapper=lambda cls: cls)
+    _enter(
+        "slicer.parameterNodeWrapper",
+        parameterNodeWrapper=lambda cls: cls,
+        WithinRange=lambda minimum, maximum: (minimum, maximum),
+    )
     _enter(
         "slicer.ScriptedLoadableModule",
         ScriptedLoadableModule=_Base,

@@ -19,7 +19,7 @@ from ..images import Image, Layer, Notice
 from ..images.frames import parse_frames
 from .modality import volume_modality
 from .segmentations import _place_beside, import_layers, restore_snapshot, take_snapshot
-from .volumes import _check_transform, read_volume
+from .volumes import _check_transform, view_volume
 
 _BASE_NAME = "Sequences.BaseName"
 
@@ -39,21 +39,17 @@ class Frame:
     volume: slicer.vtkMRMLScalarVolumeNode
     modality: str = ""
 
-    def read(self) -> tuple[Image, tuple[Notice, ...]]:
-        """As :func:`~TotalSegmentatorLib.scene.read_volume`, with voxels of its own.
+    def view(self) -> tuple[Image, tuple[Notice, ...]]:
+        """As :func:`~TotalSegmentatorLib.scene.view_volume`: nothing is copied.
 
-        Nothing is kept here, so that frames read one after the other need the memory of one.
-
-        :raises InputError: as ``read_volume``; the message names the frame.
+        :raises InputError: as ``view_volume``; the message names the frame.
         """
         try:
-            image, notices = read_volume(self.volume)
+            image, notices = view_volume(self.volume)
         except InputError as error:
             message = f"Frame {self.index + 1}: {error.message}"
             raise InputError(error.code, message, error.remedy, error.details) from error
-        array = image.array if image.array.flags.owndata else image.array.copy()
-        image = Image(array, image.ijk_to_ras, self.modality or image.modality)
-        return image, tuple(
+        return replace(image, modality=self.modality or image.modality), tuple(
             replace(n, message=f"Frame {self.index + 1}: {n.message}") for n in notices
         )
 
@@ -98,7 +94,7 @@ def read_frames(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     frames: Sequence[int] | None = None,
 ) -> tuple[Frame, ...]:
-    """The frames of a volume, found but not read: see :meth:`Frame.read`.
+    """The frames of a volume, found but not read: see :meth:`Frame.view`.
 
     Frames are what the sequences hold. Where changes of the volume are not saved into its
     sequence, what the volume shows may differ.

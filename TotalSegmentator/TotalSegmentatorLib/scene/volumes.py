@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import slicer
 import vtk
@@ -26,11 +29,58 @@ def read_volume(
         The array may be a view, as with :func:`volume_to_image`.
     :raises InputError: as :func:`volume_to_image`; ``input.value_range``, ``input.no_values``.
     """
+    image, notices = view_volume(volume_node)
+    array, value_notices = to_intensities(image.array, _NAME)
+    return image.with_array(array), (*notices, *value_notices)
+
+
+def view_volume(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+) -> tuple[Image, tuple[Notice, ...]]:
+    """A volume node as :func:`volume_to_image`, whose voxels were not looked at yet.
+
+    That takes no time, so that an application can do it while it waits for its user.
+
+    :return: the image with the modality that the scene knows, and notices about its geometry.
+    """
     image = volume_to_image(volume_node)
     notices = check_geometry(image.ijk_to_ras, image.array.shape, _NAME)
-    array, value_notices = to_intensities(image.array, _NAME)
-    image = Image(array, image.ijk_to_ras, volume_modality(volume_node))
-    return image, (*notices, *value_notices)
+    return replace(image, modality=volume_modality(volume_node)), notices
+
+
+class VoxelsInUse:
+    """The voxels of a volume node while another thread copies them.
+
+    They are not locked, so that an application goes on; a change in that time is found out.
+
+    :param volume_node: its voxels are viewed now.
+    :raises InputError: as :func:`view_volume`.
+    """
+
+    def __init__(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        self.image, self.notices = view_volume(volume_node)
+        self._data = volume_node.GetImageData()
+        self._time = self._data.GetMTime()
+        self._copied = threading.Event()
+        self._checked = False
+
+    def release(self) -> None:
+        """The copy is made; for the other thread."""
+        self._copied.set()
+
+    def check(self) -> None:
+        """To be called again and again on the scene's thread, until the copy was made and after.
+
+        :raises InputError: ``input.volume_changed``.
+        """
+        if self._checked:
+            return
+        self._checked = self._copied.is_set()
+        if self._data.GetMTime() != self._time:
+            self._checked = True
+            raise InputError(
+                "input.volume_changed", "The volume was changed while it was read.", "Run again."
+            )
 
 
 def volume_to_image(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Image:

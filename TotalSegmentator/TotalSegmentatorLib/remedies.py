@@ -1,0 +1,91 @@
+"""What a person can do about an error with one click.
+
+An error's own remedy is a sentence. Where the program can do it itself, a face shows a button
+besides: which ones follows from the error's code and from how the run was asked for. Copying the
+details is possible for every error, so it is no remedy. This module is on the floor of the house,
+beside the errors, and imports nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RETRY = "retry"
+RETRY_ON_CPU = "retry_on_cpu"
+USE_FASTER_SPEED = "use_faster_speed"
+CHOOSE_REGION = "choose_region"
+SPLIT_FOR_MEMORY = "split_for_memory"
+OPEN_SETUP = "open_setup"
+OPEN_LICENCE = "open_licence"
+DOWNLOAD_WEIGHTS = "download_weights"
+
+# Codes whose remedy is not that of their family. What failed for a reason that passes is tried
+# again: the network, another installation that is at work, an engine that ended by itself.
+_BY_CODE = {
+    "environment.busy": (RETRY, OPEN_SETUP),
+    "environment.sample_data": (RETRY,),
+    "weights.missing": (DOWNLOAD_WEIGHTS,),
+    "engine.crashed": (RETRY,),
+    "gpu.out_of_memory": (USE_FASTER_SPEED, CHOOSE_REGION, SPLIT_FOR_MEMORY, RETRY_ON_CPU),
+    "gpu.not_found": (RETRY_ON_CPU, OPEN_SETUP),
+}
+_BY_FAMILY = {
+    "environment": (OPEN_SETUP,),
+    "gpu": (RETRY_ON_CPU,),
+    "licence": (OPEN_LICENCE,),
+    "memory": (USE_FASTER_SPEED, CHOOSE_REGION, SPLIT_FOR_MEMORY),
+    "network": (RETRY,),
+    "weights": (RETRY,),
+}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A one-click action.
+
+    :param action: one of the constants of this module, e.g. ``retry_on_cpu``.
+    :param speed: the speed to use, for ``use_faster_speed`` only.
+    """
+
+    action: str
+    speed: str = ""
+
+
+def remedies(
+    code: str,
+    *,
+    speeds: Sequence[str] = (),
+    speed: str = "",
+    device: str = "auto",
+    has_region: bool = False,
+    can_split: bool = False,
+) -> tuple[Remedy, ...]:
+    """The actions that make sense for an error, the best one first; empty if there are none.
+
+    :param code: the error's code.
+    :param speeds: the speeds of the task, slowest first.
+    :param speed: the speed of the run that failed.
+    :param device: the device that was asked for.
+    :param has_region: whether the run was confined to a region already.
+    :param can_split: whether the engine has the option ``force_split`` and the run did not use it.
+    """
+    faster = _faster_speed(speeds, speed)
+    senseless = {
+        USE_FASTER_SPEED: not faster,
+        CHOOSE_REGION: has_region,
+        SPLIT_FOR_MEMORY: not can_split,
+        RETRY_ON_CPU: device == "cpu",
+    }
+    actions = _BY_CODE.get(code) or _BY_FAMILY.get(code.partition(".")[0], ())
+    return tuple(
+        Remedy(action, faster if action == USE_FASTER_SPEED else "")
+        for action in actions
+        if not senseless.get(action, False)
+    )
+
+
+def _faster_speed(speeds: Sequence[str], speed: str) -> str:
+    """The next faster speed; empty if there is none."""
+    following = list(speeds)[list(speeds).index(speed) + 1 :] if speed in speeds else []
+    return following[0] if following else ""
