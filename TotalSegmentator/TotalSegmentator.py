@@ -1,11 +1,15 @@
 """The Slicer module TotalSegmentator: what speaks Slicer. All else is in TotalSegmentatorLib."""
 
-import dataclasses
+import contextlib
 import functools
 import logging
 import os
+import sys
+import time
+import unittest
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated
 
 import slicer
 import slicer.util
@@ -20,7 +24,7 @@ except ModuleNotFoundError:  # slicer-core: Slicer without the application
 
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -29,39 +33,38 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from TotalSegmentatorLib import catalog, environment, jobs, scene
-from TotalSegmentatorLib.environment import EngineEnvironment, Observer
-from TotalSegmentatorLib.errors import (
-    CancelledError,
-    InputError,
-    SegmentationError,
-    SetupError,
-    internal_error,
-)
-from TotalSegmentatorLib.images import Layer, same_grid
+from TotalSegmentatorLib import catalog, engines, environment, history, jobs
+from TotalSegmentatorLib.environment import EngineEnvironment, Hardware, Observer
+from TotalSegmentatorLib.environment.duplicates import other_modules
+from TotalSegmentatorLib.errors import InputError, SegmentationError, SetupError
+from TotalSegmentatorLib.estimate import Estimate, estimate_speeds
+from TotalSegmentatorLib.images import crop, voxel_box
 from TotalSegmentatorLib.images.frames import parse_frames
 from TotalSegmentatorLib.jobs import Event, Job, Request
-from TotalSegmentatorLib.report import provenance_texts
-from TotalSegmentatorLib.runs import check, complete
+from TotalSegmentatorLib.runs import Runs, check, complete
+from TotalSegmentatorLib.scene import Frame as SceneFrame
 from TotalSegmentatorLib.scene import (
-    IMPORT_MODES,
-    Snapshot,
-    check_import,
-    fill_table,
+    Results,
+    SceneJob,
+    SceneResult,
+    SegmentationJob,
+    Target,
+    VoxelsInUse,
     find_output_sequence,
     find_sequence,
-    import_frames,
-    import_layers,
+    former_parameters,
     read_frames,
-    read_volume,
-    restore_snapshot,
-    take_snapshot,
+    region_points,
+    versions,
+    view_volume,
     volume_modality,
-    volume_to_image,
 )
 from TotalSegmentatorLib.segment import Frame, Segmentation, segment, segment_frames
 from TotalSegmentatorLib.session import Settings
+from TotalSegmentatorLib.work import downloaded_models
 
+# A node, or points in mm RAS of the volume's own space.
+Region = slicer.vtkMRMLMarkupsROINode | Iterable[tuple[float, float, float]]
 TERMINOLOGY_FILE = "Terminology/SegmentationCategoryTypeModifier-TotalSegmentator.term.json"
 
 
@@ -79,7 +82,7 @@ class TotalSegmentator(ScriptedLoadableModule):
         parent.contributors = ["TotalSegmentator extension contributors"]
         parent.helpText = _(
             "Segments organs, bones, muscles and vessels in CT and MR volumes. Choose a volume and "
-            "a task, then click Apply."
+            "a task, or the structures to find, then click Apply."
         )
         parent.acknowledgementText = _(
             "Uses TotalSegmentator. If you publish results, please cite: Wasserthal J. et al., "
@@ -88,7 +91,15 @@ class TotalSegmentator(ScriptedLoadableModule):
             "nnU-Net: Isensee F. et al., Nature Methods 2021, "
             "https://doi.org/10.1038/s41592-020-01008-z."
         )
-        slicer.app.connect("startupCompleted()", self.loadTerminology)
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self) -> None:
+        """Make the module known to other parts of Slicer, which exist by now."""
+        from TotalSegmentatorWidgets import ContextMenu, SampleVolume
+
+        self.loadTerminology()
+        ContextMenu.register()
+        SampleVolume.register()
 
     def loadTerminology(self) -> None:
         """Make the codes of the structures known to Slicer's terminology selector."""
@@ -104,30 +115,54 @@ class TotalSegmentatorParameterNode:
     """The panel's state, saved with the scene.
 
     :param inputVolume: volume to segment.
+    :param moreVolumes: volumes to segment in the same way, each into a segmentation of its own.
     :param frames: frames to segment, if the volume shows a sequence: all, current, or numbers.
-    :param outputSegmentation: receives the result; None means a new one.
+    :param region: box to segment inside of; None means the whole volume.
+    :param findBy: what is asked for: ``task`` or ``structures``.
+    :param modality: which tasks are listed: CT, MR, all, or empty for those that fit the volume.
     :param task: task id of the catalogue.
+    :param structures: ids of structures, from which tasks are chosen.
     :param speed: normal, fast or fastest.
+    :param outputSegmentation: receives the result; None means a new one.
+    :param mode: what happens to its earlier segments: replace, append or update.
     :param useStandardSegmentNames: names for people instead of class names.
-    :param cpu: use the CPU even if there is a GPU.
+    :param device: auto, cpu, gpu:N or mps.
+    :param engine: name of the engine; empty means the task's own.
+    :param engineOptions: values of the engine's options that differ from the defaults.
+    :param smoothing: of surfaces in 3D, 0 to 1.
+    :param keepTemporaryFiles: leave the files of a run in place.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
-    outputSegmentation: slicer.vtkMRMLSegmentationNode
+    moreVolumes: list[slicer.vtkMRMLScalarVolumeNode]
     frames: str = "all"
+    region: slicer.vtkMRMLMarkupsROINode
+    findBy: str = "task"
+    modality: str = ""
     task: str = "total"
+    structures: list[str]
     speed: str = "normal"
+    outputSegmentation: slicer.vtkMRMLSegmentationNode
+    mode: str = "replace"
     useStandardSegmentNames: bool = True
-    cpu: bool = False
+    device: str = "auto"
+    engine: str = ""
+    engineOptions: dict[str, str]
+    smoothing: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    keepTemporaryFiles: bool = False
 
 
 #
 # TotalSegmentatorWidget
 #
 class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: shows the parameter node and follows one run at a time."""
+    """The panel: shows the parameter node, queues runs and follows them.
 
-    POLL_INTERVAL_MSEC = 20
+    Each part of the panel is a class in TotalSegmentatorWidgets; this one joins them.
+    """
+
+    SETTINGS = "TotalSegmentator"
+    ESTIMATE_DELAY_MSEC = 150
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -135,10 +170,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._run = None
-        self._whenDone = None
-        self._warnings = []
-        self._timer = None
+        self._hardware = environment.this_computer()
+        self._results: dict[slicer.vtkMRMLSegmentationNode, tuple] = {}
 
     def setup(self) -> None:
         import qt
@@ -149,26 +182,77 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = TotalSegmentatorLogic()
-        for task in self.logic.availableTasks():
-            self.ui.taskComboBox.addItem(task.title, task.id)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(self.POLL_INTERVAL_MSEC)
-        self._timer.connect("timeout()", self.onPoll)
-        self.ui.taskComboBox.connect("currentIndexChanged(int)", self.onTaskSelected)
-        self.ui.speedComboBox.connect("currentIndexChanged(int)", self.onSpeedSelected)
-        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
-        self.ui.undoButton.connect("clicked(bool)", self.onUndoButton)
+        self.logic.totalSegmentatorWeightsPath = self._setting("WeightsFolder") or None
+        self._estimateTimer = qt.QTimer()
+        self._estimateTimer.setSingleShot(True)
+        self._estimateTimer.setInterval(self.ESTIMATE_DELAY_MSEC)
+        self._estimateTimer.connect("timeout()", self.showEstimates)
+        self._makeParts()
+        self._connect()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
+        self._warnOfOtherModules()
+
+    def _makeParts(self) -> None:
+        from TotalSegmentatorWidgets.DevicePicker import DevicePicker
+        from TotalSegmentatorWidgets.Exporter import Exporter
+        from TotalSegmentatorWidgets.OptionsForm import OptionsForm
+        from TotalSegmentatorWidgets.ResultsView import ResultsView
+        from TotalSegmentatorWidgets.RunControl import RunControl
+        from TotalSegmentatorWidgets.SetupView import SetupView
+        from TotalSegmentatorWidgets.SpeedPicker import SpeedPicker
+        from TotalSegmentatorWidgets.StructurePicker import StructurePicker
+        from TotalSegmentatorWidgets.SurfaceView import SurfaceView
+        from TotalSegmentatorWidgets.TaskPicker import TaskPicker
+
+        ui = self.ui
+        self.runs = RunControl(ui, self.logic, self)
+        self.taskPicker = TaskPicker(ui, self.onTaskChanged, self.onModalityFilterChanged)
+        self.structurePicker = StructurePicker(ui, self.onStructuresChanged)
+        self.speedPicker = SpeedPicker(ui, self.onSpeedChanged)
+        self.optionsForm = OptionsForm(ui.engineOptionsWidget, self.onOptionsChanged)
+        self.devicePicker = DevicePicker(ui, self.onDeviceChanged, self.onRefreshDevices)
+        self.resultsView = ResultsView(ui)
+        self.exporter = Exporter(ui, self.runs)
+        self.setupView = SetupView(ui, self.onSetupButton, self.onLicenceEntered)
+        self.surfaceView = SurfaceView(ui, self.runs.showError)
+        for mode, title in (
+            ("replace", _("Replace")),
+            ("append", _("Keep, and add the new ones")),
+            ("update", _("Keep, and replace those found again")),
+        ):
+            ui.modeComboBox.addItem(title, mode)
+
+    def _connect(self) -> None:
+        ui = self.ui
+        ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        ui.queueButton.connect("clicked(bool)", self.onQueueButton)
+        ui.undoButton.connect("clicked(bool)", self.onUndoButton)
+        ui.findTabWidget.connect("currentChanged(int)", self.onFindTabChanged)
+        ui.moreVolumesSelector.connect("checkedNodesChanged()", self.onMoreVolumesChanged)
+        ui.modeComboBox.connect("currentIndexChanged(int)", self.onModeSelected)
+        ui.engineComboBox.connect("currentIndexChanged(int)", self.onEngineSelected)
+        ui.weightsPathLineEdit.connect("currentPathChanged(QString)", self.onWeightsFolderChanged)
 
     def cleanup(self) -> None:
-        self.onCancelButton()
-        self._timer.stop()
+        """The module is reloaded, or the application quits: nothing of a run may stay."""
+        self._estimateTimer.stop()
+        self.surfaceView.stop()
         self.setParameterNode(None)
         self.removeObservers()
+        self.runs.cancelAll()
+        self.logic.abandonJobs()
+
+    def onReload(self) -> None:
+        """Developers reload the library too, not the module file alone."""
+        packages = ("TotalSegmentatorLib", "TotalSegmentatorWidgets")
+        for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self) -> None:
         self.initializeParameterNode()
@@ -177,25 +261,79 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
-        self.onCancelButton()
+        self.runs.cancelAll()
+        self.surfaceView.stop()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
         self.logic.forgetRemoved()
+        self._results.clear()
+        self.resultsView.clear()
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        if self.parent.isEntered:  # the scene may have brought parameters
+            self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:
+        self._results.pop(node, None)
+
+    def _setting(self, name: str) -> str:
+        return slicer.util.settingsValue(f"{self.SETTINGS}/{name}", "")
+
+    def _warnOfOtherModules(self) -> None:
+        """Only one of two modules of the same name is loaded: say which it is."""
+        paths = slicer.util.settingsValue("Modules/AdditionalPaths", [])
+        additional = [paths] if isinstance(paths, str) else list(paths)
+        others = other_modules(Path(__file__), [*sys.path, *additional])
+        if others:
+            self.runs.addLog(
+                _("Another module TotalSegmentator lies in {folder}; this one was loaded.").format(
+                    folder=", ".join(str(path.parent) for path in others)
+                )
+            )
 
     # Parameter node
 
     def initializeParameterNode(self) -> None:
         """Show the scene's parameter node; select a volume if none is."""
-        self.setParameterNode(self.logic.getParameterNode())
-        if not self._parameterNode.inputVolume:
+        parameters = self.logic.getParameterNode()
+        self._takeFormerParameters(parameters)
+        self.setParameterNode(parameters)
+        if not parameters.inputVolume:
+            parameters.inputVolume = self._volumeToBeginWith()
+
+    def _takeFormerParameters(self, parameters: TotalSegmentatorParameterNode) -> None:
+        """A scene may have been saved with the former extension."""
+        former = former_parameters.migrate(parameters.parameterNode)
+        if former is None:
+            return
+        values = {
+            "inputVolume": former.input_volume,
+            "outputSegmentation": former.output_segmentation,
+            "task": former.task,
+            "speed": former.speed,
+            "useStandardSegmentNames": former.use_standard_segment_names,
+            "device": former.device,
+            "engineOptions": {name: str(value) for name, value in former.options.items()},
+        }
+        for name, value in values.items():
+            if value is not None:
+                setattr(parameters, name, value)
+
+    def _volumeToBeginWith(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The volume that the views show, else the first of the scene."""
+        volumes = [
+            node
+            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
             # The exact class, as in the selector: labelmap volumes are scalar volumes too.
-            for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
-                if volume.GetClassName() == "vtkMRMLScalarVolumeNode":
-                    self._parameterNode.inputVolume = volume
-                    break
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        ]
+        active = slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
+        shown = [node for node in volumes if node.GetID() == active]
+        return next(iter(shown or volumes), None)
 
     def setParameterNode(self, parameterNode: TotalSegmentatorParameterNode | None) -> None:
         """Show this parameter node, and no longer the one before."""
@@ -212,357 +350,325 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
             self.updateGui()
 
-    def updateGui(self, caller=None, event=None) -> None:
-        """Show what the parameter node's wrapper does not connect by itself.
+    def setParameter(self, name: str, value: object) -> None:
+        """Store what a part of the panel was set to."""
+        if self._parameterNode:
+            setattr(self._parameterNode, name, value)
 
-        The task and speed combo boxes show titles, and keep the ids as item data.
-        """
+    def selectVolume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Choose a volume as input."""
+        self.initializeParameterNode()
+        self._parameterNode.inputVolume = volume
+
+    def updateGui(self, caller=None, event=None) -> None:
+        """Show what the parameter node's wrapper does not connect by itself."""
         parameters = self._parameterNode
         if not parameters:
             return
-        index = self.ui.taskComboBox.findData(parameters.task)
-        if index >= 0 and index != self.ui.taskComboBox.currentIndex:
-            self.ui.taskComboBox.currentIndex = index
-        self._showSpeeds(parameters.task, parameters.speed)
-        self.ui.show3DButton.setSegmentationNode(parameters.outputSegmentation)
-        running = self._run is not None
-        self._showFrames(parameters.inputVolume)
-        self.ui.undoButton.enabled = not running and self.logic.canRestorePrevious(
+        volume = parameters.inputVolume
+        self._showInputs(parameters, volume)
+        self._showOutput(parameters)
+        self._showAdvanced(parameters)
+        self.runs.showButtons(bool(volume))
+        self.ui.undoButton.enabled = not self.busy and self.logic.canRestorePrevious(
             parameters.outputSegmentation
         )
-        self.ui.applyButton.enabled = bool(parameters.inputVolume) and not running
-        self.ui.applyButton.toolTip = (
-            _("Start the segmentation.") if parameters.inputVolume else _("Choose a volume first.")
-        )
-        self.ui.cancelButton.enabled = running
-        self.ui.inputsCollapsibleButton.enabled = not running
-        self.ui.outputsCollapsibleButton.enabled = not running
+        self._estimateTimer.start()
 
-    def _showFrames(self, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Frames can be chosen if the volume shows a sequence."""
+    def _showInputs(
+        self,
+        parameters: TotalSegmentatorParameterNode,
+        volume: slicer.vtkMRMLScalarVolumeNode | None,
+    ) -> None:
         isSequence = volume is not None and find_sequence(volume) is not None
         self.ui.framesLabel.visible = isSequence
         self.ui.framesLineEdit.visible = isSequence
+        self._showMoreVolumes(parameters.moreVolumes)
+        modality = volume_modality(volume) if volume else ""
+        self.taskPicker.setVolumeModality(modality)
+        self.taskPicker.modalityFilter = parameters.modality
+        self.taskPicker.task = parameters.task
+        self.structurePicker.setModality(modality)
+        self.structurePicker.structures = tuple(parameters.structures)
+        self.ui.findTabWidget.currentIndex = self._FIND_BY.index(parameters.findBy)
+        self.structurePicker.plan(parameters.speed, modality)
+        self.speedPicker.setOffered(self._offeredSpeeds(parameters))
+        self.speedPicker.speed = parameters.speed
 
-    def _showSpeeds(self, task: str, speed: str) -> None:
-        titles = {"normal": _("Normal"), "fast": _("Fast"), "fastest": _("Fastest")}
-        box = self.ui.speedComboBox
-        speeds = self.logic.getSupportedSpeeds(task)
+    _FIND_BY = ("task", "structures")
+
+    def _showMoreVolumes(self, volumes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -> None:
+        import qt
+
+        selector = self.ui.moreVolumesSelector
+        wanted = set(volumes)
+        wasBlocked = selector.blockSignals(True)
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            state = qt.Qt.Checked if node in wanted else qt.Qt.Unchecked
+            if selector.checkState(node) != state:
+                selector.setCheckState(node, state)
+        selector.blockSignals(wasBlocked)
+
+    def _offeredSpeeds(self, parameters: TotalSegmentatorParameterNode) -> list[str]:
+        """Structures may be asked for at any speed: a task without it runs at the next finer."""
+        if parameters.findBy == "structures":
+            return list(catalog.SPEEDS)
+        return self.logic.getSupportedSpeeds(parameters.task)
+
+    def _showOutput(self, parameters: TotalSegmentatorParameterNode) -> None:
+        ui, output = self.ui, parameters.outputSegmentation
+        wasBlocked = ui.modeComboBox.blockSignals(True)
+        ui.modeComboBox.currentIndex = ui.modeComboBox.findData(parameters.mode)
+        ui.modeComboBox.blockSignals(wasBlocked)
+        ui.modeComboBox.enabled = output is not None
+        self.surfaceView.setSegmentation(output, parameters.smoothing)
+        self.exporter.setNode(output)
+        if output in self._results:
+            self.resultsView.show(*self._results[output])
+        else:
+            self.resultsView.clear()
+
+    def _showAdvanced(self, parameters: TotalSegmentatorParameterNode) -> None:
+        from TotalSegmentatorWidgets.RunControl import engineOf
+
+        self.devicePicker.device = parameters.device
+        spec = engines.spec(engineOf(parameters))
+        box = self.ui.engineComboBox
         wasBlocked = box.blockSignals(True)
-        if [box.itemData(i) for i in range(box.count)] != speeds:
-            box.clear()
-            for name in speeds:
-                box.addItem(titles[name], name)
-        box.currentIndex = max(box.findData(speed), 0)
+        box.clear()
+        box.addItem(_("Automatic ({engine})").format(engine=spec.title), "")
+        box.addItem(spec.title, spec.name)
+        box.currentIndex = max(box.findData(parameters.engine), 0)
         box.blockSignals(wasBlocked)
-        box.enabled = len(speeds) > 1
+        self.optionsForm.setSpec(spec)
+        self.optionsForm.values = dict(parameters.engineOptions.items())
 
-    def onTaskSelected(self, index: int) -> None:
-        if self._parameterNode and index >= 0:
-            self._parameterNode.task = self.ui.taskComboBox.itemData(index)
+    @property
+    def busy(self) -> bool:
+        """Whether a run goes on or waits."""
+        return self.runs.busy
 
-    def onSpeedSelected(self, index: int) -> None:
-        if self._parameterNode and index >= 0:
-            self._parameterNode.speed = self.ui.speedComboBox.itemData(index)
+    def showEstimates(self) -> None:
+        """Show what the speeds mean for this volume on this computer, and what is missing."""
+        from TotalSegmentatorWidgets.RunControl import askedFor, regionOf
 
-    # A run
+        parameters = self._parameterNode
+        if not parameters:
+            return
+        volume, estimates = parameters.inputVolume, {}
+        if volume:
+            with contextlib.suppress(SegmentationError):  # Apply tells what is wrong
+                asked = askedFor(parameters, self.logic)
+                region = regionOf(parameters, volume)
+                estimates = self.logic.estimates(volume, self._hardware, region=region, **asked)
+        self.taskPicker.setDownloads(self.logic.downloads())
+        self.speedPicker.setTexts({speed: self._text(one) for speed, one in estimates.items()})
+        self._showSetup(estimates.get(self.speedPicker.speed))
+
+    def _text(self, estimate: Estimate) -> str:
+        """One line: the resolution, and what a run is estimated to take."""
+        text = _("{resolution}; estimated {time}, {memory} memory").format(
+            resolution=estimate.resolution, time=estimate.time, memory=estimate.memory
+        )
+        if estimate.download:
+            text += _(", {size} to download").format(size=estimate.download)
+        if estimate.warning:
+            text += _(" - {warning}").format(warning=estimate.warning)
+        return text
+
+    def _showSetup(self, estimate: Estimate | None) -> None:
+        from TotalSegmentatorWidgets.SetupView import SetupState
+
+        self.setupView.show(
+            SetupState(
+                self.logic.isEngineReady(),
+                self.logic.engineText(),
+                estimate.download if estimate else "",
+                environment.has_licence(versions.startup_variables()),
+            )
+        )
+
+    # Runs
 
     def onApplyButton(self, checked: bool = False) -> None:
-        """Make the engine ready if it is not, then segment."""
-        self.ui.logTextEdit.clear()
-        try:
-            self._apply(self._parameterNode)
-        except SegmentationError as error:
-            self.showError(error)
-
-    def _apply(self, parameters: TotalSegmentatorParameterNode) -> None:
-        """:param parameters: those of the click; the panel may have been left since."""
-        if not self.logic.isEngineReady():
-            question = _(
-                "PyTorch and TotalSegmentator must be installed (up to {size} GB)."
-            ).format(size=round(environment.engine.recipe().needed_gb))
-            if self.confirm(question):
-                setup = self.logic.startSetup(self.onEvent)
-                self._follow(setup, lambda versions: self._apply(parameters))
-            return
-        self.logic.useStandardSegmentNames = parameters.useStandardSegmentNames
-        options = {
-            "task": parameters.task,
-            "speed": self._offeredSpeed(parameters),
-            "device": "cpu" if parameters.cpu else "auto",
-            "output": parameters.outputSegmentation,
-            "makeTable": True,
-            "onEvent": self.onEvent,
-        }
-        if find_sequence(parameters.inputVolume):
-            start = self.logic.segmentSequence
-            options["frames"] = parameters.frames
+        """Segment; or, if something runs already, stop it."""
+        if self.runs.busy:
+            self.runs.cancel()
         else:
-            start = self.logic.segment
-        try:
-            run = start(parameters.inputVolume, **options)
-        except SetupError as error:
-            question = error.message + " " + _("Download them now?")
-            if error.code != "weights.missing" or not self.confirm(question):
-                raise
-            run = start(parameters.inputVolume, mayDownload=True, **options)
-        self._follow(run, lambda node: self._showResult(parameters, node, run.reports))
+            self.ui.logTextEdit.clear()
+            self.runs.apply(self._parameterNode)
 
-    def _offeredSpeed(self, parameters: TotalSegmentatorParameterNode) -> str:
-        """The speed, or the first one of a task that does not offer it (as the panel shows)."""
-        speeds = self.logic.getSupportedSpeeds(parameters.task)
-        return parameters.speed if parameters.speed in speeds else speeds[0]
+    def onQueueButton(self, checked: bool = False) -> None:
+        """Segment when what runs now has ended."""
+        self.runs.apply(self._parameterNode)
 
-    def confirm(self, text: str) -> bool:
-        """Ask whether something may be installed or downloaded."""
-        return slicer.util.confirmOkCancelDisplay(text, _("Continue?"))
-
-    def _follow(self, run: "SegmentationRun | Job", whenDone: Callable) -> None:
-        self._run, self._whenDone, self._warnings = run, whenDone, []
-        self.showProgress(0.0, None)
+    def onRunsChanged(self) -> None:
         self.updateGui()
-        self._timer.start()
+        if not self._parameterNode:  # the panel was left
+            self.runs.showButtons(False)
 
-    def onPoll(self) -> None:
-        """Take the events that came, and end the run if it has ended."""
-        if self._run is None or self._run.poll():
-            return
-        run, whenDone = self._run, self._whenDone
-        self._timer.stop()
-        self._run, self._whenDone = None, None
-        self.updateGui()
-        try:
-            whenDone(run.result)
-        except SegmentationError as error:
-            self.showError(error)
-
-    def _showResult(
+    def onResult(
         self,
         parameters: TotalSegmentatorParameterNode,
-        node: slicer.vtkMRMLSegmentationNode,
-        reports: Iterable[dict],
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        job: SegmentationJob,
     ) -> None:
-        parameters.outputSegmentation = node
-        self.updateGui()  # also if it was this node before
-        self.ui.show3DButton.setSegmentationNode(node)
-        self.showProgress(1.0, None)
-        found, frames = node.GetSegmentation().GetNumberOfSegments(), 0
-        if reports:
-            found = sum(structure["found"] for structure in reports[0]["structures"])
-            frames = len(reports) if find_sequence(node) else 0
-        done = _("Done: {count} structures found.").format(count=found)
-        if frames:
-            done = _("Done: {count} frames segmented.").format(count=frames)
-        self.ui.statusLabel.text = " ".join([done, *self._warnings])
-
-    def onCancelButton(self, checked: bool = False) -> None:
-        """Ask the run to stop; the panel follows it until nothing of it is left."""
-        if self._run is None:
-            return
-        self._run.cancel()
-        self.ui.statusLabel.text = _("Stopping...")
-        self.ui.cancelButton.enabled = False
+        """Show a result; it becomes the output for the next run."""
+        self._results[job.result] = (job.reports, job.result, job.table, job.frames)
+        if volume is parameters.inputVolume:
+            parameters.outputSegmentation = job.result
+        self.ui.resultsCollapsibleButton.collapsed = False
 
     def onUndoButton(self, checked: bool = False) -> None:
         """Put back what the output held before the last run."""
         try:
             self.logic.restorePrevious(self._parameterNode.outputSegmentation)
-            self.ui.statusLabel.text = _("What the segmentation held before is back.")
+            self.runs.say(_("What the segmentation held before is back."))
         except SegmentationError as error:
-            self.showError(error)
+            self.runs.showError(error)
         self.updateGui()
 
-    def onEvent(self, event: Event) -> None:
-        """Show what a run tells."""
-        if isinstance(event, jobs.Stage):
-            self.ui.statusLabel.text = event.text
-            self.addLog(event.text)
-        elif isinstance(event, jobs.Progress):
-            self.showProgress(event.fraction, event.seconds_left)
-        elif isinstance(event, jobs.Warned):
-            self._warnings.append(event.message)
-            self.addLog(_("Warning: {message}").format(message=event.message))
-        elif isinstance(event, jobs.Log):
-            self.addLog(event.text)
+    def openSetup(self) -> None:
+        self.setupView.open()
 
-    def showProgress(self, fraction: float, secondsLeft: float | None) -> None:
-        """Set the bar; ``%`` is Qt's own sign for the percentage."""
-        bar = self.ui.progressBar
-        bar.value = round(fraction * bar.maximum)
-        bar.format = "%p%"
-        if secondsLeft is not None:
-            minutes, seconds = divmod(round(secondsLeft), 60)
-            bar.format = "%p% - " + _("{minutes}:{seconds} left").format(
-                minutes=minutes, seconds=f"{seconds:02d}"
-            )
+    def openLicence(self) -> None:
+        self.setupView.openLicence()
 
-    def showError(self, error: SegmentationError) -> None:
-        """Show what is wrong and what to do, without a dialog."""
-        self.showProgress(0.0, None)
-        self.ui.statusLabel.text = str(error)
-        self.addLog(f"{error} [{error.code}]")
-        if error.details:
-            logging.info(error.details)
+    # What people choose
 
-    def addLog(self, text: str) -> None:
-        """Append a line to the log."""
-        self.ui.logTextEdit.appendPlainText(text)
+    def onTaskChanged(self) -> None:
+        self.setParameter("task", self.taskPicker.task)
 
+    def onModalityFilterChanged(self) -> None:
+        self.setParameter("modality", self.taskPicker.modalityFilter)
 
-#
-# SegmentationRun
-#
-class SegmentationRun:
-    """A run whose result goes into the scene, once, on the thread that polls."""
+    def onStructuresChanged(self) -> None:
+        self.setParameter("structures", list(self.structurePicker.structures))
 
-    def __init__(
-        self,
-        job: Job[tuple[Segmentation, ...]] | Job[Segmentation],
-        finish: Callable[..., slicer.vtkMRMLSegmentationNode],
-    ) -> None:
-        """:param finish: puts the job's result into the scene and returns the node."""
-        self.reports: list[dict] = []
-        self._job = job
-        self._finish = finish
-        self._cancelled = False
-        self._node = None
-        self._error: SegmentationError | None = None
-        self._progress = jobs.Progress()
+    def onSpeedChanged(self) -> None:
+        self.setParameter("speed", self.speedPicker.speed)
 
-    def poll(self) -> bool:
-        """Deliver events; True while the run goes on."""
-        if self._job is None:
-            return False
-        if not self._job.poll():
-            try:
-                if self._cancelled:  # also after the job's last look at it
-                    raise CancelledError()
-                result = self._job.result
-                self._node = self._finish(result)
-                frames = result if isinstance(result, tuple) else (result,)
-                self.reports = [dict(frame.report) for frame in frames]
-            except SegmentationError as error:
-                self._error = error
-            except Exception as error:
-                self._error = internal_error(error)
-            self._progress = self._job.progress
-            self._job = None  # whoever keeps the run must not keep the voxels
-        return self._job is not None
+    def onOptionsChanged(self) -> None:
+        values = self.optionsForm.values
+        self.setParameter("engineOptions", {name: str(value) for name, value in values.items()})
 
-    def wait(self):
-        """Wait for the end and return the segmentation node.
+    def onDeviceChanged(self) -> None:
+        self.setParameter("device", self.devicePicker.device)
 
-        :raises SegmentationError: what went wrong; the scene is as before.
-        """
-        if self._job is not None:
-            try:
-                self._job.wait()
-            except SegmentationError:
-                pass  # poll() keeps it
-            self.poll()
-        return self.result
+    def onRefreshDevices(self) -> None:
+        """Look for GPUs, beside whatever runs."""
+        try:
+            job = self.logic.startProbe()
+        except SegmentationError as error:
+            self.runs.showError(error)
+        else:
+            self.devicePicker.setLooking(True)
+            job.when_done(self.onDevicesFound)
 
-    def cancel(self) -> None:
-        """Stop the run; it ends soon after, and the scene stays as it is."""
-        self._cancelled = True
-        if self._job is not None:
-            self._job.cancel()
+    def onDevicesFound(self, job: SceneJob) -> None:
+        self.devicePicker.setLooking(False)
+        if job.error:
+            self.runs.showError(job.error)
+        else:
+            self._hardware = job.result
+            self.devicePicker.setDevices(job.result.devices)
+            self.updateGui()
 
-    @property
-    def progress(self) -> jobs.Progress:
-        """How far the run is."""
-        return self._job.progress if self._job is not None else self._progress
+    def onSetupButton(self) -> None:
+        """Install the engine."""
+        self.runs.install()
 
-    @property
-    def result(self):
-        """The segmentation node of an ended run."""
-        if self._error:
-            raise self._error
-        return self._node
+    def onLicenceEntered(self, number: str) -> None:
+        """Have a licence number checked and stored."""
+
+        def work(context: jobs.JobContext) -> None:
+            context.emit(jobs.Stage(_("Checking the licence number")))
+            self.logic.setLicense(number)
+
+        def end(job: Job) -> None:
+            if not job.error:
+                self.runs.say(_("The licence number is stored."))
+            self.updateGui()
+
+        self.runs.start(Job(work), end)
+
+    def onFindTabChanged(self, index: int) -> None:
+        self.setParameter("findBy", self._FIND_BY[index])
+
+    def onMoreVolumesChanged(self) -> None:
+        self.setParameter("moreVolumes", list(self.ui.moreVolumesSelector.checkedNodes()))
+
+    def onModeSelected(self, index: int) -> None:
+        self.setParameter("mode", self.ui.modeComboBox.itemData(index))
+
+    def onEngineSelected(self, index: int) -> None:
+        self.setParameter("engine", self.ui.engineComboBox.itemData(index))
+
+    def onWeightsFolderChanged(self, path: str) -> None:
+        """The folder is the computer's: it is stored with the settings, not in the scene."""
+        slicer.app.settings().setValue(f"{self.SETTINGS}/WeightsFolder", path)
+        self.logic.totalSegmentatorWeightsPath = path or None
+        self.updateGui()
 
 
 #
-# Target
+# Pulse
 #
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """Where a result goes.
+class Pulse:
+    """Polls jobs from the application's event loop, where there is one.
 
-    :param scene: that of the nodes.
-    :param volume: what is segmented.
-    :param output: receives the result; None for a new node.
-    :param mode: what happens to the output's earlier segments.
+    Nothing else touches the scene and the panel on their behalf, and always on the main thread.
     """
 
-    scene: slicer.vtkMRMLScene
-    volume: slicer.vtkMRMLScalarVolumeNode
-    output: slicer.vtkMRMLSegmentationNode | None
-    mode: str
+    INTERVAL_MSEC = 20
 
-    @classmethod
-    def of(
-        cls,
-        volume: slicer.vtkMRMLScalarVolumeNode | None,
-        output: slicer.vtkMRMLSegmentationNode | None,
-        mode: str,
-    ) -> "Target":
-        """
-        :raises InputError: if the nodes or the mode are not what they must be.
-        """
-        scene = volume.GetScene() if volume else None
-        if scene is None:
-            raise InputError(
-                "input.no_volume", "No volume of a scene is given.", "Choose a volume."
-            )
-        if mode not in IMPORT_MODES:
-            raise InputError(
-                "input.unknown_mode",
-                f"There is no mode '{mode}'.",
-                f"Use one of: {', '.join(IMPORT_MODES)}.",
-            )
-        if output is not None and (
-            not output.IsA("vtkMRMLSegmentationNode") or output.GetScene() is not scene
-        ):
-            raise InputError(
-                "output.not_a_segmentation",
-                "The output is no segmentation of the volume's scene.",
-                "Choose a segmentation, or none for a new one.",
-            )
-        return cls(scene, volume, output, mode)
+    def __init__(self) -> None:
+        self._jobs: list[SceneJob] = []
+        self._timer = self._makeTimer()
 
-    def checkSingle(self) -> None:
-        """
-        :raises InputError: if a single result cannot be put into the output.
-        """
-        if find_sequence(self.output):
-            # The sequence would take the result for the frame that is shown, or drop it.
-            raise InputError(
-                "output.in_a_sequence",
-                "The segmentation shows a sequence.",
-                "Choose another one, or segment the frames of the volume's sequence.",
-            )
-        if self.output is not None:
-            check_import(self.output, self.volume, self.mode)
+    def _makeTimer(self):
+        try:
+            import qt
+        except ModuleNotFoundError:  # slicer-core
+            return None
+        timer = qt.QTimer()
+        timer.setInterval(self.INTERVAL_MSEC)
+        timer.connect("timeout()", self.beat)
+        return timer
 
-    def check(self) -> None:
-        """
-        :raises InputError: if a node was removed in the meantime.
-        """
-        # The nodes themselves: ids are used again, by another patient's volume for example.
-        if not all(self.scene.IsNodePresent(node) for node in (self.volume, self.output) if node):
-            raise InputError(
-                "input.node_removed",
-                "The volume or the segmentation was removed from the scene during the run.",
-                "Run again.",
-            )
+    def follow(self, job: SceneJob, onDone: Callable[[SceneJob], None] | None = None) -> SceneJob:
+        """Poll a job until it has ended, and return it."""
+        if onDone:
+            job.when_done(onDone)
+        if self._timer:
+            self._jobs.append(job)
+            self._timer.start()
+        return job
 
-    def newName(self, banner: str) -> str:
-        """Name of a new segmentation."""
-        return f"{self.volume.GetName()} segmentation" + (" (demo)" if banner else "")
+    def beat(self) -> None:
+        """Poll each job once."""
+        for job in list(self._jobs):
+            job.poll()
+        self._jobs = [job for job in self._jobs if not job.done]
+        if not self._jobs:
+            self._timer.stop()
 
-    def addNode(self, nodeClass: str, name: str) -> slicer.vtkMRMLNode:
-        """A new node with this name, or the next that is free."""
-        return self.scene.AddNewNodeByClass(nodeClass, self.scene.GenerateUniqueName(name))
+    def idle(self) -> None:
+        """Let the application repaint while a script waits; clicks wait until it has ended."""
+        if self._timer:
+            import qt
+
+            slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
+
+    def abandon(self) -> None:
+        """Stop all jobs, and wait until nothing of them is left."""
+        jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            job.cancel()
+        for job in jobs:
+            job.abandon()
+        if self._timer:
+            self._timer.stop()
 
 
 #
@@ -571,12 +677,14 @@ class Target:
 class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
     """Segments volume nodes; also for scripts, without the panel and without Qt.
 
-    The new calls are :meth:`segment` and :meth:`startSetup`. The others keep the names that
-    scripts for the former extension use.
+    The new calls are :meth:`segment`, :meth:`segmentSequence`, :meth:`restorePrevious` and
+    :meth:`startSetup`. The others keep the names that scripts for the former extension use.
     """
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
+        self._pulse = Pulse()
+        self._results = Results()
         self.logCallback: Callable[[str], None] | None = None
         self.clearOutputFolder = True
         self.useStandardSegmentNames = True
@@ -585,7 +693,6 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         self.higherOrderResampling = False
         self.totalSegmentatorWeightsPath: str | None = None
         self.enginePython: str | None = None
-        self._previous: dict[slicer.vtkMRMLSegmentationNode, Callable[[], None]] = {}
 
     def getParameterNode(self) -> TotalSegmentatorParameterNode:
         """The scene's parameter node of this module."""
@@ -647,27 +754,45 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
     # Engine
 
-    def _startupVariables(self) -> dict[str, str] | None:
-        """The variables Slicer was started with: its own library paths break another Python.
-
-        Slicer without an application (slicer-core) has none of its own.
-        """
-        if not hasattr(slicer, "app") or not hasattr(slicer.app, "startupEnvironment"):
-            return None
-        return slicer.util.startupEnvironment()
-
     def _engine(self) -> EngineEnvironment:
         python = Path(self.enginePython) if self.enginePython else None
-        return environment.find_engine(python, self._startupVariables())
+        return environment.find_engine(python, versions.startup_variables())
 
     def isEngineReady(self) -> bool:
         """Whether PyTorch and TotalSegmentator are installed."""
         return bool(self.enginePython) or environment.is_ready(environment.default_folder())
 
-    def startSetup(self, onEvent: Callable[[Event], None] | None = None) -> Job[dict[str, str]]:
-        """Start installing PyTorch and TotalSegmentator apart from Slicer's own Python."""
+    def engineText(self) -> str:
+        """The engine's packages and their versions, or that it is not installed."""
+        if self.enginePython:
+            return _("The interpreter that was named is used.")
+        folder = environment.default_folder()
+        if not environment.is_ready(folder):
+            return _("Out of date.") if folder.exists() else _("Not installed.")
+        found = environment.installed_versions(folder)
+        return ", ".join(f"{name} {version}" for name, version in found.items())
 
-        variables = self._startupVariables()
+    def startProbe(self) -> SceneJob:
+        """Start looking for GPUs, which only the engine can see.
+
+        :return: its ``result`` is a :class:`TotalSegmentatorLib.environment.Hardware`.
+        """
+        engine = self._engine()
+        return self.followJob(Job(lambda context: environment.probe(engine), self._log).start())
+
+    def startSetup(self, onEvent: Callable[[Event], None] | None = None) -> SceneJob:
+        """Start installing PyTorch and TotalSegmentator apart from Slicer's own Python.
+
+        :return: its ``result`` is a dictionary of the installed versions.
+        :raises SetupError: ``environment.busy``.
+        """
+        if versions.other_installation_running():  # whose need of disk space nobody knows
+            raise SetupError(
+                "environment.busy",
+                "Slicer is installing other packages at this moment.",
+                "Try again when that has ended.",
+            )
+        variables = versions.startup_variables()
 
         def work(context: jobs.JobContext) -> dict[str, str]:
             def onStep(share: float, text: str) -> None:
@@ -681,7 +806,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             )
             return environment.make_engine(observer=observer, variables=variables)
 
-        return Job(work, onEvent or self._log).start()
+        return self.followJob(Job(work, onEvent or self._log).start())
 
     def setupPythonRequirements(self, upgrade: bool = False) -> None:
         """Install PyTorch and TotalSegmentator if they are not there, and wait for the end.
@@ -696,6 +821,19 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :raises SegmentationError: if it is not accepted.
         """
         environment.store_licence(self._engine(), licenseStr)
+
+    # Jobs
+
+    def followJob(self, job: Job) -> SceneJob:
+        """Let the event loop poll a job that needs no scene, where there is an event loop.
+
+        :return: its ``result`` is that of the job.
+        """
+        return self._pulse.follow(SceneJob(job, lambda result: result, idle=self._pulse.idle))
+
+    def abandonJobs(self) -> None:
+        """Stop everything that this logic has started, and wait until nothing of it is left."""
+        self._pulse.abandon()
 
     def _log(self, event: Event) -> None:
         text = getattr(event, "text", None) or getattr(event, "message", None)
@@ -716,47 +854,133 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         device: str = "auto",
         output: slicer.vtkMRMLSegmentationNode | None = None,
         mode: str = "replace",
+        region: Region | None = None,
+        engine: str = "",
         mayDownload: bool = False,
         makeTable: bool = False,
         onEvent: Callable[[Event], None] | None = None,
+        onDone: Callable[[SceneJob], None] | None = None,
         **options: object,
-    ) -> SegmentationRun:
-        """Start segmenting a volume and return at once.
+    ) -> SegmentationJob:
+        """Start a segmentation and return at once.
 
-        :param task: task id; empty: the tasks that find the structures, or the whole body.
-        :param structures: names of structures or of groups ("lungs"); empty: all of the task.
-        :param modality: CT or MR, if the scene does not know it; chooses the tasks.
+        In the application the job goes on by itself while the event loop runs; without one (in
+        slicer-core) call ``wait()`` or, from a timer of your own, ``poll()``. Its ``result`` is the
+        segmentation node, ``progress`` how far it is, ``cancel()`` stops it, ``reports`` tells what
+        was found.
+
+        :param volume: what to segment; a linear parent transform is followed.
+        :param task: id of the catalogue; empty for the tasks that find ``structures``.
+        :param structures: names, ids or groups; empty for all of the task.
+        :param speed: normal, fast or fastest.
+        :param modality: CT or MR, if the scene does not know it.
+        :param device: auto, cpu, gpu, gpu:N or mps.
         :param output: receives the result at the end; None makes a new node then.
         :param mode: what happens to earlier segments of the output: ``replace`` removes them,
             ``append`` keeps them, ``update`` replaces those that are found again, and removes
             those of earlier runs that were looked for in vain.
+        :param region: segment inside this box only: an ROI node, or points in mm RAS of the
+            volume's own space.
+        :param engine: name of the engine; empty for the task's own.
         :param mayDownload: whether missing weights may be downloaded.
         :param makeTable: whether the scene gets a table of what was found, too.
-        :param onEvent: receives the events when the run is polled or waited for.
+        :param onEvent: receives the events.
+        :param onDone: called with the job at the end, also after an error or a cancellation.
         :param options: options of the task's engine, e.g. ``robust_crop=True``.
         :raises SegmentationError: if the volume or what is asked cannot be done; nothing has begun.
         """
         target = Target.of(volume, output, mode)
-        target.checkSingle()
-        request = self._request(task, structures, speed, modality, device, options)
-        runs = complete(request, volume_modality(volume))  # told of before a missing engine
+        target.check_single()
+        request = self._request(
+            volume, task, structures, speed, modality, device, region, engine, **options
+        )
+        complete(request, volume_modality(volume))  # told of before a missing engine
         settings = self._settings(mayDownload)
-        check(runs, settings)  # before voxels are read
-        image, notices = read_volume(volume)
-        if not image.array.flags.owndata:
-            image = image.with_array(image.array.copy())  # edits during the run must not reach it
         onEvent = onEvent or self._log
-        job = segment(image, request, settings, notices, onEvent)
+        voxels = VoxelsInUse(volume)
+        job = segment(
+            voxels.image,
+            request,
+            settings,
+            voxels.notices,
+            onEvent,
+            raw=True,
+            on_read=voxels.release,
+        )
         shown = self._shownFrame(volume)
+        naming = self.useStandardSegmentNames
 
-        def finish(result: Segmentation) -> slicer.vtkMRMLSegmentationNode:
-            node = self._finish(result, target, makeTable)
+        def finish(result: Segmentation) -> SceneResult:
+            put = self._results.put(result, target, naming, makeTable)
             if self._shownFrame(volume) != shown:
                 text = _("The volume shows another frame than when the run began.")
                 onEvent(jobs.Warned("input.frame_changed", text))
-            return node
+            return put
 
-        return SegmentationRun(job, finish)
+        following = SegmentationJob(job, finish, voxels.check, self._pulse.idle)
+        return self._pulse.follow(following, onDone)
+
+    def check(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        mayDownload: bool = False,
+        **asked: object,
+    ) -> None:
+        """What :meth:`segment` would refuse, of what is known without voxels; nothing is begun.
+
+        :param asked: what is asked of the engine, as in :meth:`segment`.
+        :raises SegmentationError: what is wrong.
+        """
+        check(self._runs(volume, **asked), self._settings(mayDownload))
+
+    def downloadSize(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> int:
+        """Megabytes that must be downloaded before :meth:`segment` can do what is asked."""
+        runs = self._runs(volume, **asked)
+        models = [model for one in runs.requests for model in downloaded_models(one)]
+        return environment.download_mb(environment.missing_models(models, self._weightsFolder()))
+
+    def downloads(self) -> dict[str, int]:
+        """Task id -> megabytes of its models, at the finest speed, that are not here yet."""
+        folder, sizes = self._weightsFolder(), {}
+        for task in self.availableTasks():
+            models = () if task.model_folder else task.required_models(next(iter(task.speeds)))
+            missing = environment.missing_models(models, folder)
+            if missing:
+                sizes[task.id] = environment.download_mb(missing)
+        return sizes
+
+    def estimates(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        hardware: Hardware,
+        **asked: object,
+    ) -> dict[str, Estimate]:
+        """What :meth:`segment` would take, for each speed that could be asked for.
+
+        :param hardware: of this computer.
+        :param asked: what is asked of the engine, as in :meth:`segment`.
+        :raises SegmentationError: what is wrong with it.
+        """
+        image, _notices = view_volume(volume)
+        request = self._request(volume, **asked)
+        part = crop(image, voxel_box(image, request.region))
+        return estimate_speeds(
+            part.shape_ijk,
+            part.spacing,
+            request,
+            hardware,
+            history.load(),
+            self._weightsFolder(),
+            image.modality,
+        )
+
+    def _runs(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> Runs:
+        return complete(self._request(volume, **asked), volume_modality(volume))
+
+    def _weightsFolder(self) -> Path:
+        chosen = self.totalSegmentatorWeightsPath
+        variables = versions.startup_variables()
+        return Path(chosen) if chosen else environment.weights_folder(variables)
 
     def _shownFrame(self, volume: slicer.vtkMRMLScalarVolumeNode) -> int:
         """Which frame of a sequence a volume shows; -1 for other volumes."""
@@ -774,12 +998,15 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         device: str = "auto",
         output: slicer.vtkMRMLSegmentationNode | None = None,
         mode: str = "replace",
+        region: Region | None = None,
+        engine: str = "",
         mayDownload: bool = False,
         makeTable: bool = False,
         onEvent: Callable[[Event], None] | None = None,
+        onDone: Callable[[SceneJob], None] | None = None,
         browser: slicer.vtkMRMLSequenceBrowserNode | None = None,
         **options: object,
-    ) -> SegmentationRun:
+    ) -> SegmentationJob:
         """Start segmenting the frames of a sequence, all of them by one engine process.
 
         The result is a sequence of segmentations in the same browser; its proxy is the output.
@@ -793,20 +1020,25 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         browser = browser or self._browser(volume)
         chosen = self._chosenFrames(browser, volume, frames)
         find_output_sequence(browser, volume, output)  # refused now, not after the run
-        request = self._request(task, structures, speed, modality, device, options)
+        request = self._request(
+            volume, task, structures, speed, modality, device, region, engine, **options
+        )
         complete(request, volume_modality(volume))  # told of before a missing engine
         settings = self._settings(mayDownload)
         job = segment_frames(
-            (Frame(*one.read(), name=f"Frame {one.index + 1}") for one in chosen),
+            (Frame(*one.view(), name=f"Frame {one.index + 1}", raw=True) for one in chosen),
             len(chosen),
             request,
             settings,
             volume_modality(volume),
             onEvent or self._log,
         )
-        return SegmentationRun(
-            job, lambda results: self._finishFrames(results, chosen, browser, target, makeTable)
-        )
+        naming = self.useStandardSegmentNames
+
+        def finish(results: tuple[Segmentation, ...]) -> SceneResult:
+            return self._results.put_frames(results, chosen, browser, target, naming, makeTable)
+
+        return self._pulse.follow(SegmentationJob(job, finish, idle=self._pulse.idle), onDone)
 
     def _browser(self, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSequenceBrowserNode:
         found = find_sequence(volume)
@@ -823,7 +1055,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         browser: slicer.vtkMRMLSequenceBrowserNode,
         volume: slicer.vtkMRMLScalarVolumeNode,
         frames: str | Iterable[int],
-    ) -> tuple[scene.Frame, ...]:
+    ) -> tuple[SceneFrame, ...]:
         if frames == "all":  # those that have an image
             return read_frames(browser, volume)
         current = browser.GetSelectedItemNumber()
@@ -837,48 +1069,13 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             ),
         )
 
-    def _finishFrames(
-        self,
-        results: tuple[Segmentation, ...],
-        frames: tuple[scene.Frame, ...],
-        browser: slicer.vtkMRMLSequenceBrowserNode,
-        target: Target,
-        makeTable: bool,
-    ) -> slicer.vtkMRMLSegmentationNode:
-        """Put the results of frames into their browser."""
-        target.check()
-        for frame, result in zip(frames, results, strict=True):
-            if not same_grid(volume_to_image(frame.volume), result.layers[0].labels):
-                raise InputError(
-                    "input.volume_changed", "The volume was changed during the run.", "Run again."
-                )
-        imported = import_frames(
-            zip(frames, map(self._layers, results), strict=True),
-            browser,
-            target.volume,
-            target.output,
-            name=target.newName(results[0].banner),
-            mode=target.mode,
-            provenance=provenance_texts(results[0].report),
-        )
-        node = imported.segmentation_node
-        if makeTable:
-            table = target.addNode("vtkMRMLTableNode", f"{node.GetName()} report")
-            numbers = [frame.index + 1 for frame in frames]
-            fill_table([result.report for result in results], table, numbers)
-        if target.output is not None:
-            self._previous[node] = lambda: self._forget(node, imported.undo)
-        return node
-
     def canRestorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether :meth:`restorePrevious` has something to put back."""
-        self.forgetRemoved()
-        return segmentation in self._previous
+        return self._results.can_restore(segmentation)
 
     def forgetRemoved(self) -> None:
         """Let go of the earlier content of segmentations that have left the scene."""
-        for node in [node for node in self._previous if node.GetScene() is None]:
-            del self._previous[node]
+        self._results.forget_removed()
 
     def restorePrevious(self, segmentation: slicer.vtkMRMLSegmentationNode) -> None:
         """Undo the last run into a segmentation: one level.
@@ -887,54 +1084,33 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
         :raises InputError: if no run of this logic changed it.
         """
-        if not self.canRestorePrevious(segmentation):
-            raise InputError(
-                "input.nothing_to_restore",
-                "Nothing is remembered of what the segmentation held before.",
-                "Only the last run's result can be undone, and only once it has ended.",
-            )
-        self._previous[segmentation]()
-
-    def _remember(self, node: slicer.vtkMRMLSegmentationNode, snapshot: Snapshot) -> None:
-        """Offer to put a snapshot back; the node holds a result now."""
-        place = node.GetTransformNodeID()
-
-        def restore() -> None:
-            if find_sequence(node):
-                del self._previous[node]  # its frames would be written over
-                raise InputError(
-                    "output.in_a_sequence",
-                    "The segmentation shows a sequence by now.",
-                    "Use the sequence's frames; the earlier content cannot be put back.",
-                )
-            moved = node.GetTransformNodeID()
-            self._remember(node, restore_snapshot(node, snapshot))
-            if moved != place:  # by the user, since the run
-                node.SetAndObserveTransformNodeID(moved)
-
-        self._previous[node] = restore
-
-    def _forget(self, node: slicer.vtkMRMLSegmentationNode, undo: Callable[[], None]) -> None:
-        del self._previous[node]
-        undo()
+        self._results.restore(segmentation)
 
     def _request(
         self,
-        task: str,
-        structures: Iterable[str],
-        speed: str,
-        modality: str,
-        device: str,
-        options: dict[str, object],
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        task: str = "",
+        structures: Iterable[str] = (),
+        speed: str = "normal",
+        modality: str = "",
+        device: str = "auto",
+        region: Region | None = None,
+        engine: str = "",
+        **options: object,
     ) -> Request:
+        """What is asked of an engine; see :meth:`segment`."""
         names = (structures,) if isinstance(structures, str) else tuple(structures)
+        if isinstance(region, slicer.vtkMRMLMarkupsROINode):
+            region = region_points(region, volume)
         return Request(
             task=task,
+            engine=engine,
             structures=names,
             speed=speed,
             modality=modality,
             device=device,
             options=options,
+            region=tuple(tuple(point) for point in region or ()),
         )
 
     def _settings(self, mayDownload: bool) -> Settings:
@@ -944,49 +1120,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             may_download=mayDownload,
             weights=Path(weights) if weights else None,
             keep_files=not self.clearOutputFolder,
+            remember_runs=True,
         )
-
-    def _finish(
-        self, result: Segmentation, target: Target, makeTable: bool
-    ) -> slicer.vtkMRMLSegmentationNode:
-        """Put a result into the scene, whose nodes may have gone in the meantime."""
-        target.check()
-        target.checkSingle()
-        if not same_grid(volume_to_image(target.volume), result.layers[0].labels):
-            raise InputError(
-                "input.volume_changed", "The volume was changed during the run.", "Run again."
-            )
-        made = []
-        try:
-            node = target.output
-            if node is None:
-                node = target.addNode("vtkMRMLSegmentationNode", target.newName(result.banner))
-                made.append(node)
-            if makeTable:
-                table = target.addNode("vtkMRMLTableNode", f"{node.GetName()} report")
-                made.append(table)
-                fill_table([result.report], table)
-            before = take_snapshot(node)
-            provenance = provenance_texts(result.report)
-            import_layers(self._layers(result), node, target.volume, target.mode, provenance)
-        except Exception:
-            for node in made:
-                target.scene.RemoveNode(node)
-            raise
-        if target.output is not None:
-            self._remember(node, before)
-        return node
-
-    def _layers(self, result: Segmentation) -> list[Layer]:
-        """The layers with the names that the user wants."""
-        if self.useStandardSegmentNames:
-            return list(result.layers)
-        return [
-            dataclasses.replace(
-                layer, segments=tuple(dataclasses.replace(s, name=s.id) for s in layer.segments)
-            )
-            for layer in result.layers
-        ]
 
     def process(
         self,
@@ -1046,16 +1181,21 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 # TotalSegmentatorTest
 #
 class TotalSegmentatorTest(ScriptedLoadableModuleTest):
-    """Quick checks inside Slicer, without network and without an installed engine."""
+    """Quick checks inside Slicer; those of a run need the engine, and the sample CT from PyPI."""
+
+    RUN_TIMEOUT_S = 300
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
-        self.setUp()
-        self.test_catalogue()
-        self.setUp()
-        self.test_wrongTaskChangesNothing()
+        """What the developer's button *Reload and Test* does."""
+        for name in unittest.TestLoader().getTestCaseNames(type(self)):
+            self.setUp()
+            try:
+                getattr(self, name)()
+            except unittest.SkipTest as reason:
+                logging.warning("%s: skipped, %s", name, reason)
 
     def test_catalogue(self) -> None:
         """Every structure of the task total has a name and a colour."""
@@ -1075,3 +1215,60 @@ class TotalSegmentatorTest(ScriptedLoadableModuleTest):
             logic.segment(volume, task="nonsense")
         self.assertEqual(caught.exception.code, "input.unknown_task")
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+    def test_script(self) -> None:
+        """The demo model finds the organs of the sample CT, and undo takes them back."""
+        logic, volume = self._readyLogic(), self._sampleVolume()
+        segmentation = logic.segment(volume, task="demo", structures=["liver"]).wait()
+        logic.segment(volume, task="demo", output=segmentation, mode="append").wait()
+        self._checkOrgans(segmentation, volume)
+        logic.restorePrevious(segmentation)
+        self.assertEqual(list(segmentation.GetSegmentation().GetSegmentIDs()), ["liver"])
+
+    def test_apply(self) -> None:
+        """A click on Apply brings a segmentation, and the panel tells what was found."""
+        self._readyLogic()
+        volume = self._sampleVolume()
+        slicer.util.selectModule("TotalSegmentator")
+        panel = slicer.modules.TotalSegmentatorWidget
+        panel.selectVolume(volume)
+        panel.setParameter("task", "demo")
+        panel.ui.applyButton.click()
+        self.assertTrue(panel.busy, panel.ui.errorLabel.text)
+        end = time.monotonic() + self.RUN_TIMEOUT_S
+        while panel.busy and time.monotonic() < end:
+            slicer.app.processEvents()
+        segmentation = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        self.assertIsNotNone(segmentation, panel.ui.errorLabel.text)
+        self._checkOrgans(segmentation, volume)
+        self.assertGreater(panel.ui.resultsTree.topLevelItemCount, 25)
+
+    def _readyLogic(self) -> "TotalSegmentatorLogic":
+        logic = TotalSegmentatorLogic()
+        if not logic.isEngineReady():
+            self.skipTest("the engine is not installed")
+        return logic
+
+    def _sampleVolume(self) -> slicer.vtkMRMLScalarVolumeNode:
+        from TotalSegmentatorWidgets import SampleVolume
+
+        try:
+            (volume,) = SampleVolume.load()
+        except SegmentationError as error:
+            self.skipTest(str(error))
+        return volume
+
+    def _checkOrgans(
+        self, segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode
+    ) -> None:
+        """The liver has its name, its code and a plausible volume, and lies in the volume."""
+        liver = segmentation.GetSegmentation().GetSegment("liver")
+        self.assertEqual(liver.GetName(), "Liver")
+        self.assertIn("10200004", liver.GetTerminology())
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "liver", volume)
+        spacing = volume.GetSpacing()
+        milliliters = array.sum() * spacing[0] * spacing[1] * spacing[2] / 1000
+        self.assertGreater(milliliters, 800)
+        self.assertLess(milliliters, 1600)
+        inside = slicer.util.arrayFromVolume(volume)[array > 0]
+        self.assertTrue(30 < inside.mean() < 130, inside.mean())

@@ -1,279 +1,145 @@
-"""The panel as people use it: Apply, Cancel, errors, a scene that changes in mid-run."""
+"""The panel without runs: what it offers, what follows from what, what is kept."""
 
 from __future__ import annotations
 
-import os
-import time
+import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import slicer
 import vtk
+from panel_steps import apply, error_text
 from slicerhost.api_check import check as check_api
-from support.processes import engine_processes, wait_until_gone
+from slicerhost.api_check import check_widgets
 
 from TotalSegmentatorLib import catalog
-from TotalSegmentatorLib.errors import CancelledError, InputError
-from TotalSegmentatorLib.images import Layer, SegmentRecord, read_image
-from TotalSegmentatorLib.jobs import Job
-from TotalSegmentatorLib.scene import image_to_volume, import_layers, volume_to_image
+from TotalSegmentatorLib.environment import Device, Hardware
 
 MODULE = Path(__file__).resolve().parents[3] / "TotalSegmentator" / "TotalSegmentator.py"
 UI = MODULE.parent / "Resources" / "UI" / "TotalSegmentator.ui"
-RUN_TIMEOUT_S = 240
-
-
-@pytest.fixture
-def panel(module, host, engine, runs):
-    """The panel, entered, with the engine of this checkout and the demo task chosen."""
-    host.enter(module)
-    module.widget.logic.enginePython = str(engine.python)
-    task = module.widget.ui.taskComboBox
-    task.currentIndex = task.findData("demo")
-    return module.widget
-
-
-@pytest.fixture
-def volume(panel, sample):
-    """The sample CT, chosen as input."""
-    image, _ = read_image(sample.ct)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "ct")
-    image_to_volume(image, node)
-    panel.ui.inputVolumeSelector.setCurrentNode(node)
-    return node
-
-
-@pytest.fixture
-def earlier(panel, volume):
-    """A segmentation with work in it, chosen as output."""
-    image = volume_to_image(volume)
-    labels = image.with_array((image.array > 300).astype(np.uint8))
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "earlier work")
-    record = SegmentRecord("mine", "My bone", 1, (1, 2, 3), "")
-    import_layers([Layer(labels, (record,))], node, volume)
-    panel.ui.outputSegmentationSelector.setCurrentNode(node)
-    return node
-
-
-def segment_ids(node) -> list[str]:
-    segmentation = node.GetSegmentation()
-    return [segmentation.GetNthSegmentID(i) for i in range(segmentation.GetNumberOfSegments())]
-
-
-def node_ids() -> set[str]:
-    scene = slicer.mrmlScene
-    return {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
-
-
-def start_and_wait_for_engine(panel, host, runs) -> None:
-    panel.ui.applyButton.click()
-    assert panel.ui.cancelButton.enabled
-    assert host.wait(lambda: engine_processes(runs), 60), panel.ui.statusLabel.text
-
-
-def finished(panel, host) -> bool:
-    return host.wait(lambda: panel._run is None, RUN_TIMEOUT_S)
+WIDGETS = sorted((MODULE.parent / "TotalSegmentatorWidgets").glob("*.py"))
 
 
 def test_api_of_the_application_has_all_that_the_panel_uses():
     assert check_api(MODULE, UI) == []
+    assert check_widgets(WIDGETS, UI) == []
 
 
 def test_fresh_panel_says_what_to_do(panel):
     assert not panel.ui.applyButton.enabled
     assert panel.ui.applyButton.toolTip == "Choose a volume first."
-    assert not panel.ui.cancelButton.enabled
-    titles = {task.title for task in catalog.tasks() if not task.hidden}
-    assert panel.ui.taskComboBox.count == len(titles)
+    for name in ("queueButton", "errorFrame", "queueFrame"):
+        assert not getattr(panel.ui, name).isVisibleTo(panel.parent), name
+    assert not panel.ui.show3DButton.enabled and not panel.ui.undoButton.enabled
+
+
+def test_mnemonics_are_unique():
+    texts = re.findall(r"<string>([^<]*&amp;[^<]*)</string>", UI.read_text("utf-8"))
+    keys = [text[text.index("&amp;") + 5].lower() for text in texts]
+    assert len(keys) > 12
+    assert len(set(keys)) == len(keys), sorted(keys)
+    assert "c" not in keys  # Apply becomes Cancel
+
+
+def test_tab_goes_from_top_to_bottom(panel, volume, host):
+    """Keyboard users meet the widgets in the order in which they are read."""
+    widget = panel.ui.inputVolumeSelector
+    wanted = [
+        panel.ui.taskSearchBox,
+        panel.ui.normalRadioButton,
+        panel.ui.modeComboBox,
+        panel.ui.applyButton,
+    ]
+    seen = []
+    for _ in range(400):
+        widget = widget.nextInFocusChain()
+        if widget in wanted and widget not in seen:
+            seen.append(widget)
+    assert seen == wanted
 
 
 def test_state_is_kept_in_the_parameter_node(panel, volume, host, module):
-    assert panel.ui.applyButton.enabled
-    task = panel.ui.taskComboBox
-    task.currentIndex = task.findData("total")
-    speed = panel.ui.speedComboBox
-    speed.currentIndex = speed.findData("fastest")
+    panel.taskPicker.task = "total"
+    panel.onTaskChanged()
+    panel.ui.fastestRadioButton.click()
+    panel.ui.advancedCollapsibleButton.collapsed = False
     host.leave()
     host.enter(module)
     assert panel._parameterNode.task == "total"
     assert panel._parameterNode.speed == "fastest"
-    assert panel.ui.speedComboBox.currentData == "fastest"
+    assert panel.ui.fastestRadioButton.checked
     assert panel._parameterNode.inputVolume is volume
 
 
-def test_speeds_are_those_of_the_task(panel, volume):
-    task = panel.ui.taskComboBox
-    task.currentIndex = task.findData("total")
-    assert [panel.ui.speedComboBox.itemData(i) for i in range(3)] == list(catalog.SPEEDS)
-    task.currentIndex = task.findData("lung_vessels")
-    assert panel.ui.speedComboBox.count == 1
-    assert not panel.ui.speedComboBox.enabled
-
-
-def test_apply_brings_a_segmentation(panel, volume, host, runs):
-    start_and_wait_for_engine(panel, host, runs)
-    assert not panel.ui.applyButton.enabled
-    assert finished(panel, host)
-    node = panel._parameterNode.outputSegmentation
-    assert node is not None, panel.ui.statusLabel.text
-    assert node.GetName() == "ct segmentation (demo)"
-    assert len(segment_ids(node)) >= 25
-    liver = node.GetSegmentation().GetSegment("liver")
-    assert liver.GetName() == "Liver"
-    assert "10200004" in liver.GetTerminology()
-    assert panel.ui.progressBar.value == panel.ui.progressBar.maximum
-    assert "Done" in panel.ui.statusLabel.text
-    assert "demo" in panel.ui.statusLabel.text
-    assert "Warning: The demo model" in panel.ui.logTextEdit.toPlainText()
-    assert panel.ui.applyButton.enabled
-    assert panel.ui.show3DButton.enabled
-    assert not panel.ui.undoButton.enabled  # there was nothing before
-    table = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")
-    assert table.GetName() == "ct segmentation (demo) report"
-    assert "Liver" in [table.GetCellText(row, 1) for row in range(table.GetNumberOfRows())]
-    assert node.GetAttribute("TotalSegmentator.task") == "demo"
-    assert wait_until_gone(runs) == []
-    assert list(runs.iterdir()) == []
-
-
-def test_result_can_be_undone_and_brought_back(panel, volume, earlier, host, runs):
-    assert not panel.ui.undoButton.enabled
-    start_and_wait_for_engine(panel, host, runs)
-    assert not panel.ui.undoButton.enabled
-    assert finished(panel, host)
-    found = segment_ids(earlier)
-    assert "mine" not in found and "liver" in found
-    panel.ui.undoButton.click()
-    assert segment_ids(earlier) == ["mine"]
-    assert "back" in panel.ui.statusLabel.text
-    panel.ui.undoButton.click()
-    assert segment_ids(earlier) == found
-    slicer.mrmlScene.RemoveNode(earlier)
-    assert not panel.ui.undoButton.enabled
-
-
-@pytest.mark.slow
-def test_frames_of_a_sequence(panel, volume, sample, host, runs):
-    assert not panel.ui.framesLineEdit.isVisibleTo(panel.ui.inputsCollapsibleButton)
-    logic = slicer.vtkSlicerSequencesLogic()
-    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "ct sequence")
-    for value in ("0", "1", "2"):
-        sequence.SetDataNodeAtValue(volume, value)
-    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
-    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    browser.SetSelectedItemNumber(0)
-    logic.UpdateProxyNodesFromSequences(browser)
-    proxy = browser.GetProxyNode(sequence)
-    panel.ui.inputVolumeSelector.setCurrentNode(proxy)
-    assert panel.ui.framesLineEdit.isVisibleTo(panel.ui.inputsCollapsibleButton)
-    panel.ui.framesLineEdit.text = "2-5"
-    panel.ui.applyButton.click()
-    assert "There is no frame 5; the sequence has 3." in panel.ui.statusLabel.text
-    panel.ui.framesLineEdit.text = "2-3"
-    start_and_wait_for_engine(panel, host, runs)
-    assert finished(panel, host)
-    node = panel._parameterNode.outputSegmentation
-    assert "Done: 2 frames segmented." in panel.ui.statusLabel.text
-    assert panel.ui.statusLabel.text.count("demo model") == 1
-    table = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")
-    assert {table.GetCellText(row, 0) for row in range(table.GetNumberOfRows())} == {"2", "3"}
-    assert browser.GetSelectedItemNumber() == 0
-    assert segment_ids(node) == []  # frame 1 was not asked for
-    browser.SetSelectedItemNumber(2)
-    logic.UpdateProxyNodesFromSequences(browser)
-    assert "liver" in segment_ids(node)
-    panel.ui.inputVolumeSelector.setCurrentNode(volume)
-    panel.ui.outputSegmentationSelector.setCurrentNode(node)
-    panel.ui.applyButton.click()
-    assert "The segmentation shows a sequence." in panel.ui.statusLabel.text
-    assert wait_until_gone(runs) == []
-
-
-def test_cancel_changes_nothing_and_leaves_no_process(panel, volume, earlier, host, runs):
-    before = node_ids()
-    segmentation = earlier.GetSegmentation()
-    start_and_wait_for_engine(panel, host, runs)
-    panel.ui.cancelButton.click()
-    assert finished(panel, host)
-    assert "cancelled" in panel.ui.statusLabel.text
-    assert node_ids() == before
-    assert earlier.GetSegmentation() is segmentation
-    assert segment_ids(earlier) == ["mine"]
-    assert wait_until_gone(runs) == []
-    assert list(runs.iterdir()) == []
-    assert panel.ui.applyButton.enabled
-
-
-def test_killed_engine_is_one_sentence_and_changes_nothing(panel, volume, earlier, host, runs):
-    start_and_wait_for_engine(panel, host, runs)
-    for pid in engine_processes(runs):
-        os.kill(pid, 9)
-    assert finished(panel, host)
-    assert "memory" in panel.ui.statusLabel.text
-    assert segment_ids(earlier) == ["mine"]
-    assert list(runs.iterdir()) == []
-
-
-@pytest.mark.parametrize("event", ["scene closed", "volume removed"])
-def test_scene_that_changes_in_mid_run(event, panel, volume, host, runs):
-    start_and_wait_for_engine(panel, host, runs)
-    if event == "scene closed":
-        host.closeScene()
-    else:
-        slicer.mrmlScene.RemoveNode(volume)
-        panel.ui.cancelButton.click()
-    assert finished(panel, host)
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-    assert wait_until_gone(runs) == []
-    assert list(runs.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_volume_removed_before_the_result_arrives(panel, volume, host, runs):
-    start_and_wait_for_engine(panel, host, runs)
-    slicer.mrmlScene.RemoveNode(volume)
-    assert finished(panel, host)
-    assert "removed from the scene" in panel.ui.statusLabel.text
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-
-
-@pytest.mark.slow
-def test_id_that_is_used_again_is_not_the_same_volume(panel, volume, host, runs):
-    """A script's run goes on when the scene is closed; the next patient gets the same node id."""
-    run = panel.logic.segment(volume, task="demo")
-    id_before = volume.GetID()
-    slicer.mrmlScene.Clear(0)
-    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other patient")
-    assert other.GetID() == id_before
-    with pytest.raises(InputError) as caught:
-        run.wait()
-    assert caught.value.code == "input.node_removed"
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-
-
-@pytest.mark.slow
-def test_cancel_in_the_last_moment_changes_nothing(panel, volume, runs):
-    run = panel.logic.segment(volume, task="demo")
-    run._job._thread.join()
-    run.cancel()
-    with pytest.raises(CancelledError):
-        run.wait()
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-
-
-def test_panel_left_during_setup_goes_on_with_what_was_asked(panel, volume, host, monkeypatch):
-    ready = []
-    monkeypatch.setattr(panel.logic, "isEngineReady", lambda: bool(ready))
-    monkeypatch.setattr(panel, "confirm", lambda text: True)
-    setup = Job(lambda context: (time.sleep(0.3), ready.append(True))).start()
-    monkeypatch.setattr(panel.logic, "startSetup", lambda onEvent: setup)
-    panel.ui.applyButton.click()
+def test_scene_brings_the_whole_state_back(panel, volume, host, module, tmp_path):
+    parameters = panel._parameterNode
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    values = {
+        "task": "teeth",
+        "findBy": "structures",
+        "structures": ["liver", "spleen"],
+        "speed": "fast",
+        "mode": "update",
+        "modality": "all",
+        "device": "cpu",
+        "engineOptions": {"robust_crop": "True"},
+        "frames": "2-3",
+        "smoothing": 0.25,
+        "useStandardSegmentNames": False,
+        "keepTemporaryFiles": True,
+        "region": roi,
+        "moreVolumes": [volume],
+    }
+    for name, value in values.items():
+        setattr(parameters, name, value)
+    path = str(tmp_path / "scene.mrml")
+    slicer.mrmlScene.SetURL(path)
+    assert slicer.mrmlScene.Commit(path)
+    host.closeScene()
+    assert panel._parameterNode.task == "total"
+    slicer.mrmlScene.SetURL(path)
+    assert slicer.mrmlScene.Connect()
     host.leave()
-    assert host.wait(lambda: ready and panel._run is not setup, 10)
-    assert finished(panel, host)
-    (node,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    assert len(segment_ids(node)) >= 25
+    host.enter(module)
+    kept = panel._parameterNode
+    del values["region"], values["moreVolumes"]  # other nodes by now
+    found = {name: getattr(kept, name) for name in values}
+    found["structures"] = list(kept.structures)
+    found["engineOptions"] = dict(kept.engineOptions.items())
+    assert found == values
+    assert kept.region.GetName() == "box"
+    assert [node.GetName() for node in kept.moreVolumes] == ["ct"]
+    assert panel.ui.findTabWidget.currentIndex == 1
+    assert set(panel.structurePicker.structures) == {"liver", "spleen"}
+    assert panel.ui.modeComboBox.currentData == "update"
+    assert panel.devicePicker.device == "cpu"
+    assert panel.optionsForm.values == {"robust_crop": True}
+
+
+def test_scene_of_the_former_extension(panel, host, module, volume):
+    """Its parameters stand on the node of the same module name, as plain strings."""
+    node = panel._parameterNode.parameterNode
+    node.SetParameter("Task", "total_mr")
+    node.SetParameter("Quality", "faster")
+    node.SetParameter("UseStandardSegmentNames", "false")
+    node.SetParameter("CPU", "true")
+    node.SetParameter("RobustCrop", "true")
+    host.leave()
+    host.enter(module)
+    parameters = panel._parameterNode
+    assert (parameters.task, parameters.speed) == ("total_mr", "fastest")
+    assert (parameters.useStandardSegmentNames, parameters.device) == (False, "cpu")
+    assert panel.optionsForm.values == {"robust_crop": True}
+    assert panel.ui.fastestRadioButton.checked and not panel.ui.standardNamesCheckBox.checked
+
+
+def test_the_volume_that_is_shown_is_chosen_first(module, host):
+    scene = slicer.mrmlScene
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "first")
+    shown = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "shown")
+    slicer.app.applicationLogic().GetSelectionNode().SetActiveVolumeID(shown.GetID())
+    host.enter(module)
+    assert module.widget.ui.inputVolumeSelector.currentNode() is shown
 
 
 def test_labelmap_is_not_taken_as_input(panel, host, module):
@@ -284,46 +150,108 @@ def test_labelmap_is_not_taken_as_input(panel, host, module):
     assert not panel.ui.applyButton.enabled
 
 
-def test_badly_sheared_volume_is_refused_before_anything_starts(panel, volume, runs):
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    matrix.SetElement(0, 2, 9.0)
-    volume.SetIJKToRASMatrix(matrix)
+def test_speeds_are_those_of_the_task_with_its_resolutions(panel, volume, host):
+    panel.setParameter("task", "total")
+    assert all(panel.speedPicker._buttons[speed].enabled for speed in catalog.SPEEDS)
+    assert host.wait(lambda: "3 mm" in panel.ui.fastEstimateLabel.text, 5)
+    assert "1.5 mm" in panel.ui.normalEstimateLabel.text
+    assert "6 mm" in panel.ui.fastestEstimateLabel.text
+    assert "GB" in panel.ui.normalEstimateLabel.text
+    panel.setParameter("task", "lung_vessels")
+    assert not panel.ui.fastRadioButton.enabled
+
+
+def test_modality_of_the_volume_filters_the_tasks(panel, volume):
+    volume.SetAttribute("DICOM.Modality", "MR")
+    panel.updateGui()
+    box = panel.ui.modalityComboBox
+    assert "MR" in box.currentText
+    panel.setParameter("task", "total_mr")
+    assert panel.taskPicker.task == "total_mr"
+
+
+def test_structures_are_planned_in_a_sentence(panel, volume, quick, host):
+    panel.ui.findTabWidget.currentIndex = 1
     panel.ui.applyButton.click()
-    assert panel._run is None
-    assert "off perpendicular" in panel.ui.statusLabel.text
-    assert list(runs.iterdir()) == []
+    assert "No structure is checked." in error_text(panel)
+    panel.ui.lungsPresetButton.click()
+    assert "lung_upper_lobe_left" in panel._parameterNode.structures
+    assert "total" in panel.ui.planLabel.text.lower() or "whole" in panel.ui.planLabel.text.lower()
+    assert panel._parameterNode.findBy == "structures"
 
 
-def test_missing_weights_are_asked_about(panel, volume, host, runs, monkeypatch, tmp_path):
-    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path))
-    panel.logic.totalSegmentatorWeightsPath = str(tmp_path)
-    questions: list[str] = []
-    monkeypatch.setattr(panel, "confirm", lambda text: questions.append(text))
-    task = panel.ui.taskComboBox
-    task.currentIndex = task.findData("total")
-    panel.ui.applyButton.click()
-    assert panel._run is None
-    assert len(questions) == 1
-    assert "weights" in panel.ui.statusLabel.text
+def test_structures_are_run(quickPanel, volume, quick, host, monkeypatch):
+    monkeypatch.setattr(quickPanel.runs, "_mayDownload", lambda asked, volume: True)
+    quickPanel.ui.findTabWidget.currentIndex = 1
+    quickPanel.setParameter("structures", ["liver", "spleen"])
+    quickPanel.ui.weightsPathLineEdit.currentPath = ""
+    apply(quickPanel, host)
+    asked = [request["structures"] for request in quick.requests]
+    assert asked in ([["spleen", "liver"]], [["liver", "spleen"]]) or "weights" in error_text(
+        quickPanel
+    )
 
 
-def test_missing_engine_is_asked_about(panel, volume, monkeypatch):
-    panel.logic.enginePython = None
-    monkeypatch.setattr(panel.logic, "isEngineReady", lambda: False)
-    questions: list[str] = []
-    monkeypatch.setattr(panel, "confirm", lambda text: questions.append(text))
-    panel.ui.applyButton.click()
-    assert len(questions) == 1
-    assert "PyTorch" in questions[0]
-    assert panel._run is None
-    assert panel.ui.applyButton.enabled
+def test_devices_of_the_engine_are_listed(panel, volume, host, monkeypatch):
+    gpu = Device("gpu:0", "Some GPU", 8 * 10**9, 6 * 10**9)
+    cpu = Device("cpu", "Processor", 10**10, 10**10)
+    monkeypatch.setattr(
+        "TotalSegmentatorLib.environment.probe",
+        lambda engine: Hardware(2, 10**10, 10**10, (gpu, cpu)),
+    )
+    panel.ui.refreshDevicesButton.click()
+    assert not panel.ui.refreshDevicesButton.enabled
+    assert host.wait(lambda: panel.ui.refreshDevicesButton.enabled, 10)
+    box = panel.ui.deviceComboBox
+    assert [box.itemText(i) for i in range(box.count)] == [
+        "Automatic",
+        "Processor (CPU)",
+        "Some GPU (6 of 8 GB free)",
+    ]
 
 
-def test_self_tests_of_the_module(module):
-    """What `ctest` runs in Slicer."""
-    suite = module.python.TotalSegmentatorTest()
-    suite.runTest()
+@pytest.mark.parametrize("device", ["gpu:3", "mps"])
+def test_device_of_another_computer_is_kept_and_named(panel, device):
+    panel.setParameter("device", device)
+    assert panel.devicePicker.device == device
+    assert "not seen" in panel.ui.deviceComboBox.currentText
+
+
+def test_settings_of_the_computer_are_not_in_the_scene(panel, tmp_path):
+    panel.ui.weightsPathLineEdit.currentPath = str(tmp_path)
+    assert panel.logic.totalSegmentatorWeightsPath == str(tmp_path)
+    assert slicer.app.settings().value("TotalSegmentator/WeightsFolder") == str(tmp_path)
+    node = panel._parameterNode.parameterNode
+    assert str(tmp_path) not in str([node.GetParameter(n) for n in node.GetParameterNames()])
+
+
+def test_setup_shows_what_there_is(panel, volume, host):
+    panel.setParameter("task", "total")
+    panel.logic.totalSegmentatorWeightsPath = "/nowhere"
+    panel.updateGui()
+    assert host.wait(lambda: "downloaded" in panel.ui.weightsLabel.text, 5)
+    assert panel.ui.environmentLabel.text and panel.ui.licenceLabel.text
+
+
+def test_licence_number_is_never_kept_in_the_panel(panel, volume, host, monkeypatch):
+    numbers = []
+    monkeypatch.setattr(panel.logic, "setLicense", numbers.append)
+    assert not panel.ui.licenceButton.enabled
+    panel.ui.licenceLineEdit.text = " aca_123 "
+    panel.ui.licenceButton.click()
+    assert panel.ui.licenceLineEdit.text == ""
+    assert host.wait(lambda: "stored" in panel.ui.statusLabel.text, 5)
+    assert numbers == ["aca_123"]
+    assert "aca_123" not in panel.ui.logTextEdit.toPlainText()
+
+
+def test_second_module_of_the_same_name_is_named(module, host, tmp_path):
+    other = tmp_path / "former"
+    other.mkdir()
+    (other / "TotalSegmentator.py").write_text("class X(ScriptedLoadableModule): pass\n")
+    slicer.app.settings().setValue("Modules/AdditionalPaths", [str(other)])
+    host.enter(module)
+    assert str(other) in module.widget.ui.logTextEdit.toPlainText()
 
 
 def test_terminology_is_known_after_the_start(module, host):

@@ -15,18 +15,20 @@ ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "TotalSegmentator"
 LIBRARY = MODULE / "TotalSegmentatorLib"
 SOURCES = sorted(LIBRARY.rglob("*.py"))
+FACES = [MODULE / "TotalSegmentator.py", *sorted((MODULE / "TotalSegmentatorWidgets").glob("*.py"))]
 
-# Package -> where it may be imported (paths below the library, or the module file).
+# Package -> where it may be imported below the library; the module file and its widgets use
+# what is theirs, see test_faces_of_slicer_leave_the_engines_packages_alone.
 ALLOWED = {
     "torch": ("engines/",),
     "nnunetv2": ("engines/",),
     "totalsegmentator": ("engines/",),
     "monai": ("engines/",),
     "nibabel": ("engines/",),
-    "slicer": ("scene/", "../TotalSegmentator.py"),
-    "vtk": ("scene/", "../TotalSegmentator.py"),
-    "qt": ("../TotalSegmentator.py",),
-    "ctk": ("../TotalSegmentator.py",),
+    "slicer": ("scene/",),
+    "vtk": ("scene/",),
+    "qt": (),
+    "ctk": (),
     "highdicom": ("dicom/",),
     "pydicom": ("dicom/",),
     "typer": ("cli/",),
@@ -36,14 +38,17 @@ ALLOWED = {
 
 # Rooms from the floor up; a room may import those before it, and its own.
 FLOORS = (
-    {"errors"},
+    {"errors", "remedies"},
     {"images", "catalog"},
     {"jobs"},
     {"engines"},
-    {"environment", "scene"},
     {"report"},
+    {"environment", "scene"},
+    {"work"},
     {"session"},
     {"runs"},
+    {"history"},
+    {"estimate"},
     {"segment"},
     {"outputs"},
     {"cli"},
@@ -74,6 +79,15 @@ def test_packages_are_imported_in_their_room_only(path):
         places = ALLOWED.get(name.split(".")[0])
         if places is not None:
             assert relative_name(path).startswith(places or ("nowhere",)), name
+
+
+@pytest.mark.parametrize("path", FACES, ids=lambda path: path.name)
+def test_faces_of_slicer_leave_the_engines_packages_alone(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        tops = {name.split(".")[0] for name in names}
+        assert tops.isdisjoint(set(ALLOWED) - {"slicer", "vtk", "qt", "ctk"}), tops
 
 
 def room(name: str) -> str | None:
@@ -110,7 +124,7 @@ class Hide(importlib.abc.MetaPathFinder):
         if top not in shipped and not top.startswith("_"):
             raise ImportError(f"hidden: {{name}}")
 sys.meta_path.insert(0, Hide())
-import TotalSegmentatorLib.segment, TotalSegmentatorLib.outputs
+import TotalSegmentatorLib.segment, TotalSegmentatorLib.outputs, TotalSegmentatorLib.estimate
 from TotalSegmentatorLib import catalog, engines
 assert catalog.task("total").labels and engines.specs()
 """
@@ -133,13 +147,6 @@ def test_ci_installs_the_libraries_that_the_tests_ask_for():
         assert missing == [], place.name
 
 
-def test_no_fstring_is_translated():
-    tree = ast.parse((MODULE / "TotalSegmentator.py").read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("_", "translate"):
-            assert all(isinstance(argument, ast.Constant) for argument in node.args), node.lineno
-
-
 def test_parameter_names_of_the_panel_exist():
     names = re.findall(
         r'name="SlicerParameterName" stdset="0"><string>(\w+)<',
@@ -156,7 +163,7 @@ def test_parameter_names_of_the_panel_exist():
     assert set(names) <= fields
 
 
-@pytest.mark.parametrize("path", [*SOURCES, MODULE / "TotalSegmentator.py"], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [*SOURCES, *FACES], ids=lambda path: path.name)
 def test_functions_are_short(path):
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef):

@@ -45,6 +45,8 @@ def to_labels(array: np.ndarray, name: str) -> np.ndarray:
 
     :raises InputError: ``input.not_a_labelmap`` if values are not whole numbers of 0 to 65535.
     """
+    if array.dtype == np.uint8:  # there is nothing to look for, and large ones take a while
+        return array
     whole = array.dtype.kind in "iub" or bool(np.array_equal(array, np.rint(array)))
     low, high = array.min(), array.max()
     if not whole or low < 0 or high > np.iinfo(np.uint16).max:

@@ -1,0 +1,47 @@
+"""What tests of the panel do again and again."""
+
+from __future__ import annotations
+
+import slicer
+from support.processes import engine_processes
+
+RUN_TIMEOUT_S = 240
+
+
+def segment_ids(node) -> list[str]:
+    segmentation = node.GetSegmentation()
+    return [segmentation.GetNthSegmentID(i) for i in range(segmentation.GetNumberOfSegments())]
+
+
+def node_ids() -> set[str]:
+    scene = slicer.mrmlScene
+    return {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
+
+
+def segmentations() -> list:
+    return list(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
+
+
+def start(panel, host, runs) -> None:
+    """Click Apply and wait until the engine's process is there."""
+    panel.ui.applyButton.click()
+    assert panel.busy, panel.ui.errorLabel.text
+    assert host.wait(lambda: engine_processes(runs), 60), panel.ui.statusLabel.text
+
+
+def finished(panel, host) -> bool:
+    return host.wait(lambda: not panel.busy, RUN_TIMEOUT_S)
+
+
+def apply(panel, host) -> None:
+    """Click Apply and wait until everything has ended."""
+    panel.ui.applyButton.click()
+    assert finished(panel, host)
+
+
+def error_text(panel) -> str:
+    return panel.ui.errorLabel.text if panel.ui.errorFrame.isVisibleTo(panel.parent) else ""
+
+
+def remedy_button(panel, name: str):
+    return slicer.util.findChild(panel.ui.remediesWidget, f"{name}Button")

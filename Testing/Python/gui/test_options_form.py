@@ -1,0 +1,186 @@
+"""The settings of an engine as a form."""
+
+from __future__ import annotations
+
+import pytest
+import slicer
+from panel_parts import Calls, panel_ui, type_text
+from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QWidget
+
+from TotalSegmentatorLib import engines
+from TotalSegmentatorLib.engines.contract import EngineSpec, Option
+
+OPTIONS = (
+    Option("careful", False, "Careful", "Look twice."),
+    Option("passes", 3, "Passes", "How often.", minimum=1, maximum=9),
+    Option("overlap", 0.5, "Overlap", "Share of a patch.", minimum=0.1, maximum=1.0),
+    Option("note", "", "Note", "Stands in the log."),
+    Option("seed", 7, "Seed", "Any number."),
+)
+SPEC = EngineSpec("made", "Made", "For tests.", OPTIONS)
+
+
+@pytest.fixture
+def ui(host):
+    with panel_ui(host) as loaded:
+        loaded.advancedCollapsibleButton.collapsed = False
+        yield loaded
+
+
+@pytest.fixture
+def changes():
+    return Calls()
+
+
+@pytest.fixture
+def form(ui, changes):
+    from TotalSegmentatorWidgets.OptionsForm import OptionsForm
+
+    made = OptionsForm(ui.engineOptionsWidget, changes)
+    made.setSpec(SPEC)
+    return made
+
+
+def field(ui, name: str):
+    (found,) = ui.engineOptionsWidget.findChildren(QWidget, f"{name}Option")
+    return found
+
+
+def reset_button(ui):
+    return ui.engineOptionsWidget.findChild(QPushButton, "resetOptionsButton")
+
+
+def test_each_option_has_the_widget_of_its_type_with_its_default(ui, form, changes):
+    kinds = [field(ui, option.name).className() for option in OPTIONS]
+    assert kinds == ["QCheckBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QSpinBox"]
+    assert not field(ui, "careful").checked
+    assert field(ui, "passes").value == 3
+    assert field(ui, "overlap").value == 0.5
+    assert field(ui, "note").text == ""
+    assert form.values == {}
+    assert not reset_button(ui).enabled
+    assert changes == []
+
+
+def test_titles_helps_and_limits_are_those_of_the_engine(ui, form):
+    assert field(ui, "careful").text == "Careful"
+    assert {label.text for label in ui.engineOptionsWidget.findChildren(QLabel)} == {
+        "Passes:",
+        "Overlap:",
+        "Note:",
+        "Seed:",
+    }
+    assert all(field(ui, option.name).toolTip == option.help for option in OPTIONS)
+    labels = {label.text: label.toolTip for label in ui.engineOptionsWidget.findChildren(QLabel)}
+    assert labels["Passes:"] == "How often."
+    assert (field(ui, "passes").minimum, field(ui, "passes").maximum) == (1, 9)
+    assert (field(ui, "overlap").minimum, field(ui, "overlap").maximum) == (0.1, 1.0)
+    assert field(ui, "seed").maximum == 2**31 - 1
+    assert field(ui, "overlap").text == "0.50"
+
+
+def test_every_edit_tells_once_and_only_what_differs_is_a_value(ui, form, changes):
+    field(ui, "careful").click()
+    assert changes == [()]
+    field(ui, "passes").stepUp()
+    assert changes == [()] * 2
+    field(ui, "overlap").stepDown()
+    assert changes == [()] * 3
+    type_text(field(ui, "note"), "x")
+    assert changes == [()] * 4
+    assert form.values == {
+        "careful": True,
+        "passes": 4,
+        "overlap": pytest.approx(0.45),
+        "note": "x",
+    }
+    assert SPEC.parse_options(form.values)["seed"] == 7
+    field(ui, "careful").click()
+    assert "careful" not in form.values
+
+
+def test_values_of_a_scene_are_shown_and_tell_nobody(ui, form, changes):
+    values = {"careful": True, "passes": 9, "overlap": 0.25, "note": "scan 2"}
+    form.values = values
+    assert form.values == values
+    assert field(ui, "careful").checked
+    assert field(ui, "passes").value == 9
+    form.values = {"passes": 5}
+    assert form.values == {"passes": 5}
+    assert not field(ui, "careful").checked
+    assert reset_button(ui).enabled
+    assert changes == []
+
+
+def test_what_the_engine_would_refuse_is_passed_over(ui, form):
+    form.values = {
+        "unheard_of": 1,
+        "careful": "perhaps",
+        "passes": 99,
+        "overlap": float("nan"),
+        "seed": float("inf"),
+    }
+    assert form.values == {}
+    form.values = {"passes": "4", "overlap": None}
+    assert form.values == {"passes": 4}
+
+
+def test_default_values_come_back_with_one_click(ui, form, changes):
+    form.values = {"careful": True, "note": "x"}
+    reset_button(ui).click()
+    assert form.values == {}
+    assert not reset_button(ui).enabled
+    assert changes == [()]
+
+
+def test_another_engine_has_other_options(ui, form, host):
+    specs = engines.specs()
+    form.values = {"careful": True}
+    form.setSpec(specs["totalsegmentator"])
+    host.pump()
+    boxes = [box.text for box in ui.engineOptionsWidget.findChildren(QCheckBox)]
+    options = specs["totalsegmentator"].options
+    assert boxes == [option.title for option in options if option.default is False]
+    assert form.values == {}
+    form.setSpec(SPEC)
+    host.pump()
+    assert form.values == {}
+    field(ui, "passes")  # exactly one is there
+
+
+def test_same_engine_again_keeps_what_was_set(ui, form):
+    form.values = {"careful": True}
+    form.setSpec(SPEC)
+    assert form.values == {"careful": True}
+
+
+def test_nothing_is_shown_of_an_engine_without_options(ui, form):
+    assert ui.engineOptionsWidget.isVisibleTo(ui.panel)
+    form.setSpec(EngineSpec("plain", "Plain", "No options."))
+    assert not ui.engineOptionsWidget.isVisibleTo(ui.panel)
+    form.setSpec(SPEC)
+    assert ui.engineOptionsWidget.isVisibleTo(ui.panel)
+    form.setSpec(None)
+    assert not ui.engineOptionsWidget.isVisibleTo(ui.panel)
+    assert form.values == {}
+
+
+def test_every_real_engine_gets_a_form(ui, form, host):
+    for spec in engines.specs().values():
+        form.setSpec(spec)
+        host.pump()  # the form before is deleted
+        assert form.values == {}
+        for option in spec.options:
+            boxes = ui.engineOptionsWidget.findChildren(QWidget, f"{option.name}Option")
+            assert len(boxes) == (0 if option.unsafe else 1), option.name
+
+
+def test_texts_of_engines_are_translated_in_a_context_of_their_own(ui, form, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        slicer.i18n, "translate", lambda context, text: asked.append((context, text)) or text[::-1]
+    )
+    form.setSpec(EngineSpec("other", "Other", "", (Option("fine", False, "Fine", "Finer."),)))
+    assert field(ui, "fine").text == "eniF"
+    assert field(ui, "fine").toolTip == ".reniF"
+    assert {context for context, _ in asked} == {"TotalSegmentatorLib.engines"}

@@ -1,0 +1,383 @@
+"""Runs from the panel: queued, followed, stopped; and what is shown of them."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from TotalSegmentatorLib import catalog, engines, environment, jobs, remedies
+from TotalSegmentatorLib.errors import CancelledError, InputError, SegmentationError, SetupError
+from TotalSegmentatorLib.jobs import Event, Job, Order, RunQueue
+from TotalSegmentatorLib.remedies import Remedy
+from TotalSegmentatorLib.scene import SceneJob, SegmentationJob, find_sequence, region_points
+
+from .ErrorView import ErrorView
+from .QueueView import QueueEntry, QueueView
+
+MAIN_ENGINE = "totalsegmentator"
+
+
+class Panel(Protocol):
+    """What the runs need of the panel."""
+
+    def onRunsChanged(self) -> None:
+        """A run was queued, began or ended."""
+
+    def onResult(self, parameters, volume, job: SegmentationJob) -> None:
+        """A segmentation is in the scene.
+
+        :param parameters: the parameter node that was shown at the click.
+        """
+
+    def openSetup(self) -> None:
+        """Show what is missing on this computer."""
+
+    def openLicence(self) -> None:
+        """Let a licence number be entered."""
+
+
+class RunControl:
+    """Queues runs, follows them, and shows how they go and what went wrong.
+
+    :param ui: the panel's widgets.
+    :param logic: the module's logic.
+    """
+
+    def __init__(self, ui, logic, panel: Panel) -> None:
+        self._ui = ui
+        self._logic = logic
+        self._panel = panel
+        self._queue = RunQueue(self._onQueueChanged)
+        self._again: Callable[..., None] = lambda **changes: None
+        self._warnings: list[str] = []
+        self.errorView = ErrorView(ui, self.onRemedy)
+        self.queueView = QueueView(ui, self._queue.remove, self._queue.cancel_all)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run goes on or waits."""
+        return self._queue.running is not None
+
+    def apply(self, parameters, **changes: object) -> None:
+        """Queue a run for each chosen volume, and the installation of the engine before them.
+
+        :param parameters: the panel's parameter node; the panel may be left in the meantime.
+        :param changes: arguments of :meth:`TotalSegmentatorLogic.segment` that replace what is
+            chosen.
+        """
+        self.errorView.hide()
+        self._again = functools.partial(self.apply, parameters)
+        try:
+            orders = self._orders(parameters, changes)
+        except SegmentationError as error:
+            self.showError(error)
+        else:
+            self._queue.add(*orders)
+
+    def cancel(self) -> None:
+        """Ask what runs to stop; it is followed until nothing of it is left."""
+        self._queue.cancel()
+        self._ui.statusLabel.text = _("Stopping...")
+        self._ui.applyButton.enabled = False
+
+    def cancelAll(self) -> None:
+        """Stop what runs, and begin nothing that waits."""
+        self._queue.cancel_all()
+
+    def install(self) -> None:
+        """Queue the installation of the engine, if the user agrees."""
+        if self._mayInstall():
+            self._queue.add(self._setupOrder())
+
+    # What is queued
+
+    def _orders(self, parameters, changes: Mapping[str, object]) -> list[Order]:
+        """
+        :raises SegmentationError: what can be known of the first volume before anything begins.
+        """
+        asked = {**askedFor(parameters, self._logic), **changes}
+        mayDownload = bool(asked.pop("mayDownload", False))
+        volumes = dict.fromkeys([parameters.inputVolume, *parameters.moreVolumes])
+        regions = {volume: regionOf(parameters, volume) for volume in volumes}
+        orders = []
+        if self._logic.isEngineReady():
+            mayDownload = mayDownload or self._mayDownload(asked, parameters.inputVolume)
+        elif self._mayInstall():
+            orders.append(self._setupOrder())
+        else:
+            return []
+        for volume, region in regions.items():
+            output = parameters.outputSegmentation if volume is parameters.inputVolume else None
+            options = {
+                **asked,
+                "region": region,
+                "output": output,
+                "mode": parameters.mode,
+                "mayDownload": mayDownload,
+            }
+            orders.append(self._segmentationOrder(parameters, volume, options))
+        return orders
+
+    def _mayInstall(self) -> bool:
+        question = _(
+            "PyTorch and TotalSegmentator must be installed (up to {size} GB), apart from "
+            "Slicer's own Python."
+        ).format(size=round(environment.engine.recipe().needed_gb))
+        return confirm(question)
+
+    def _mayDownload(self, asked: Mapping[str, object], volume) -> bool:
+        """Whether weights may be downloaded; asked only if some are missing.
+
+        :raises SegmentationError: what is wrong with the request; ``weights.missing`` if the user
+            does not agree.
+        """
+        try:
+            self._logic.check(volume, **asked)
+        except SetupError as error:
+            if error.code != "weights.missing":
+                raise
+            question = _("{problem} Download them now ({size} MB)?").format(
+                problem=error.message, size=self._logic.downloadSize(volume, **asked)
+            )
+            if not confirm(question):
+                raise
+            return True
+        return False
+
+    def _segmentationOrder(self, parameters, volume, options: dict[str, object]) -> Order:
+        start = self._logic.segment
+        if find_sequence(volume):
+            start = functools.partial(self._logic.segmentSequence, frames=parameters.frames)
+        names, keep = parameters.useStandardSegmentNames, parameters.keepTemporaryFiles
+
+        def begin() -> SegmentationJob:
+            self._warnings = []
+            self._logic.useStandardSegmentNames = names
+            self._logic.clearOutputFolder = not keep
+            return start(volume, makeTable=True, onEvent=self.onEvent, **options)
+
+        def finish(job: SegmentationJob) -> None:
+            self._showDone(job)
+            self._panel.onResult(parameters, volume, job)
+
+        def fail(error: SegmentationError) -> None:
+            self._again = again
+            self.showError(error, options)
+
+        def again(**changes: object) -> None:
+            # What failed, not what the panel shows by now.
+            changed = {**options, **changes}
+            self._queue.add(self._segmentationOrder(parameters, volume, changed))
+
+        what = catalog.task(options["task"]).title if options.get("task") else _("structures")
+        title = _("{volume}, {what}").format(volume=volume.GetName(), what=what)
+        return Order(title, begin, finish, fail)
+
+    def _setupOrder(self) -> Order:
+        return Order(
+            _("Installing the engine"),
+            lambda: self._logic.startSetup(self.onEvent),
+            lambda job: self.say(_("The engine is installed.")),
+            self.showError,
+        )
+
+    # Jobs beside the queue
+
+    def start(self, job: Job, whenDone: Callable[[Job], None]) -> None:
+        """Start a job beside whatever runs, and show what it tells and what goes wrong."""
+
+        def end(following: SceneJob) -> None:
+            if following.error:
+                self.showError(following.error)
+            whenDone(job)
+
+        self._logic.followJob(job.start(self._onSideEvent)).when_done(end)
+
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+        self._ui.statusLabel.text = text
+        self.addLog(text)
+
+    def fail(self, error: SegmentationError) -> None:
+        """Show what went wrong before there was a job."""
+        self.showError(error)
+
+    def _onSideEvent(self, event: Event) -> None:
+        """Show what a job tells, unless a run uses the bar and the line."""
+        if not self.busy or isinstance(event, jobs.Log):
+            self.onEvent(event)
+
+    # What is shown
+
+    def _onQueueChanged(self) -> None:
+        self.queueView.show(
+            [
+                QueueEntry(
+                    order, order.title, order.state.value, str(order.error) if order.error else ""
+                )
+                for order in self._queue.orders
+            ]
+        )
+        if self.busy:
+            self.showProgress(0.0, None)
+        self._panel.onRunsChanged()
+
+    def showButtons(self, hasVolume: bool) -> None:
+        """Apply, which is Cancel while something runs.
+
+        :param hasVolume: whether there is something to segment.
+        """
+        apply, queue = self._ui.applyButton, self._ui.queueButton
+        apply.text = _("&Cancel") if self.busy else _("&Apply")
+        apply.enabled = self.busy or hasVolume
+        apply.toolTip = _("Start the segmentation.")
+        if self.busy:
+            apply.toolTip = _("Stop the run; the scene stays as it is.")
+        elif not hasVolume:
+            apply.toolTip = _("Choose a volume first.")
+        queue.visible = self.busy
+        queue.enabled = hasVolume
+
+    def _showDone(self, job: SegmentationJob) -> None:
+        self.showProgress(1.0, None)
+        done = _("Done: {count} structures found.").format(
+            count=sum(structure["found"] for structure in job.reports[0]["structures"])
+        )
+        if find_sequence(job.result):
+            done = _("Done: {count} frames segmented.").format(count=len(job.reports))
+        self.say(" ".join([done, *self._warnings]))
+
+    def onEvent(self, event: Event) -> None:
+        """Show what a run tells."""
+        if isinstance(event, jobs.Stage):
+            self.say(event.text)
+        elif isinstance(event, jobs.Progress):
+            self.showProgress(event.fraction, event.seconds_left)
+        elif isinstance(event, jobs.Warned):
+            self._warnings.append(event.message)
+            self.addLog(_("Warning: {message}").format(message=event.message))
+        elif isinstance(event, jobs.Log):
+            self.addLog(event.text)
+
+    def showProgress(self, fraction: float, secondsLeft: float | None) -> None:
+        """Set the bar; ``%`` is Qt's own sign for the percentage."""
+        bar = self._ui.progressBar
+        bar.value = round(fraction * bar.maximum)
+        bar.format = "%p%"
+        if secondsLeft is not None:
+            minutes, seconds = divmod(round(secondsLeft), 60)
+            bar.format = "%p% - " + _("{minutes}:{seconds} left").format(
+                minutes=minutes, seconds=f"{seconds:02d}"
+            )
+
+    def addLog(self, text: str) -> None:
+        """Append a line to the log."""
+        self._ui.logTextEdit.appendPlainText(text)
+
+    # Errors
+
+    def showError(
+        self, error: SegmentationError, options: Mapping[str, object] | None = None
+    ) -> None:
+        """Show what is wrong and what to do, without a dialog.
+
+        :param options: arguments of the run that failed.
+        """
+        self.showProgress(0.0, None)
+        self.addLog(f"{error} [{error.code}]")
+        logging.info("%s [%s] %s", error, error.code, error.details)
+        if isinstance(error, CancelledError):
+            self._ui.statusLabel.text = str(error)
+            return
+        self._ui.statusLabel.text = _("Not done: see below.")
+        self.errorView.show(error, self._remedies(error, options or {}), _volumeNames())
+
+    def _remedies(
+        self, error: SegmentationError, options: Mapping[str, object]
+    ) -> tuple[Remedy, ...]:
+        task = str(options.get("task") or "")
+        engine = catalog.task(task).engine if task else MAIN_ENGINE
+        splits = any(option.name == "force_split" for option in engines.spec(engine).options)
+        return remedies.remedies(
+            error.code,
+            speeds=self._logic.getSupportedSpeeds(task) if task else catalog.SPEEDS,
+            speed=str(options.get("speed", "")),
+            device=str(options.get("device", "auto")),
+            has_region=bool(options.get("region")),
+            can_split=splits and not options.get("force_split"),
+        )
+
+    def onRemedy(self, remedy: Remedy) -> None:
+        """Do what a button of the error offers."""
+        actions = {
+            remedies.RETRY: self._again,
+            remedies.RETRY_ON_CPU: functools.partial(self._again, device="cpu"),
+            remedies.USE_FASTER_SPEED: functools.partial(self._again, speed=remedy.speed),
+            remedies.SPLIT_FOR_MEMORY: functools.partial(self._again, force_split=True),
+            remedies.DOWNLOAD_WEIGHTS: functools.partial(self._again, mayDownload=True),
+            remedies.CHOOSE_REGION: self._ui.regionSelector.setFocus,
+            remedies.OPEN_SETUP: self._panel.openSetup,
+            remedies.OPEN_LICENCE: self._panel.openLicence,
+        }
+        actions[remedy.action]()
+
+
+def askedFor(parameters, logic) -> dict[str, object]:
+    """The arguments of :meth:`TotalSegmentatorLogic.segment` that are the same for all volumes.
+
+    :param parameters: the panel's parameter node.
+    :raises InputError: if nothing is chosen.
+    """
+    asked = {
+        "speed": parameters.speed,
+        "device": parameters.device,
+        "engine": parameters.engine,
+        **_options(parameters),
+    }
+    if parameters.findBy == "structures":
+        if not parameters.structures:
+            raise InputError(
+                "input.no_structure", _("No structure is checked."), _("Check at least one.")
+            )
+        return {**asked, "structures": tuple(parameters.structures)}
+    speeds = logic.getSupportedSpeeds(parameters.task)
+    if parameters.speed not in speeds:  # as the panel shows
+        asked["speed"] = speeds[0]
+    return {**asked, "task": parameters.task}
+
+
+def engineOf(parameters) -> str:
+    """The engine whose options are offered."""
+    if parameters.findBy == "structures":
+        return MAIN_ENGINE
+    return parameters.engine or catalog.task(parameters.task).engine
+
+
+def _options(parameters) -> dict[str, str]:
+    """Those of the stored options that the engine has; of others a scene may know, too."""
+    spec = engines.spec(engineOf(parameters))
+    offered = {option.name for option in spec.options if not option.unsafe}
+    stored = parameters.engineOptions.items()
+    return {name: value for name, value in stored if name in offered}
+
+
+def regionOf(parameters, volume) -> tuple[tuple[float, float, float], ...]:
+    """The box to segment inside of, in mm RAS of the volume's own space; empty for all of it.
+
+    :raises InputError: see :func:`region_points`.
+    """
+    return region_points(parameters.region, volume) if parameters.region else ()
+
+
+def confirm(text: str) -> bool:
+    """Ask whether something may be installed or downloaded."""
+    return slicer.util.confirmOkCancelDisplay(text, _("Continue?"))
+
+
+def _volumeNames() -> list[str]:
+    """Names that may be a patient's."""
+    return [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
