@@ -3,12 +3,13 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 CACHE = .cache
 
-.PHONY: help environments demo pictures test test-all bench lint data clean
+.PHONY: help environments demo pictures test test-all test-earlier bench lint data clean
 
 help:
 	@echo "make demo       segment a real CT with the demo model; results in demo/"
 	@echo "make test       the quick tests"
 	@echo "make test-all   all tests"
+	@echo "make test-earlier  what speaks to Slicer, on an earlier slicer-core"
 	@echo "make bench      measurements; results in Benchmarks/results/"
 	@echo "make lint       check the style"
 	@echo "make data       make the generated files anew: catalogue, terminology, CMake lists"
@@ -27,6 +28,14 @@ test: environments lint
 test-all: environments lint
 	@$(RUN) -m pytest
 
+# What speaks to Slicer, on the version before the newest.
+EARLIER = 5.12.4.0
+
+test-earlier: environments
+	@$(PYTHON) Tools/bootstrap.py --slicer-core $(EARLIER)
+	@.venv-slicer-$(EARLIER)/bin/python -m pytest -q -m "not slow" Testing/Python/scene \
+	    Testing/Python/gui Testing/Python/console
+
 lint:
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -34,6 +43,8 @@ lint:
 bench: environments
 	@mkdir -p Benchmarks/results
 	@$(RUN) Benchmarks/segmentation_import.py --json Benchmarks/results/segmentation_import.json
+	@$(RUN) Benchmarks/surfaces.py --json Benchmarks/results/surfaces.json
+	@$(RUN) Benchmarks/gui_stall.py --output Benchmarks/results/gui_stall.json
 
 pictures: demo
 	@$(RUN) Tools/make_pictures.py
@@ -44,4 +55,4 @@ data: environments
 	@$(RUN) Tools/build_cmake_lists.py
 
 clean:
-	rm -rf .venv .venv-engine $(CACHE) demo .pytest_cache .ruff_cache .hypothesis Testing/Output
+	rm -rf .venv .venv-engine .venv-slicer-* $(CACHE) demo .pytest_cache .ruff_cache .hypothesis Testing/Output

@@ -1,6 +1,7 @@
 """Make the two environments of a checkout, `.venv` and `.venv-engine`, if they are not there.
 
     python3 Tools/bootstrap.py [--application-only]
+    python3 Tools/bootstrap.py --slicer-core 5.12.4.0    # .venv-slicer-5.12.4.0, for tests only
 
 Nothing outside the checkout is changed. Runs on a bare Python; older ones are told so.
 """
@@ -8,6 +9,10 @@ Nothing outside the checkout is changed. Runs on a bare Python; older ones are t
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from TotalSegmentatorLib.environment import Observer
 
 ROOT = Path(__file__).resolve().parents[1]
 # Without slicer: it may lack system libraries, which `make test` names and `make demo` can miss.
@@ -21,6 +26,7 @@ def main() -> int:
     """Make what is missing; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--application-only", action="store_true", help="leave .venv-engine out")
+    parser.add_argument("--slicer-core", help="only an application side with this version of it")
     arguments = parser.parse_args()
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         found = ".".join(str(n) for n in sys.version_info[:2])
@@ -34,7 +40,10 @@ def main() -> int:
     from TotalSegmentatorLib.errors import SegmentationError
 
     try:
-        make_environments(arguments.application_only)
+        if arguments.slicer_core:
+            make_application(f".venv-slicer-{arguments.slicer_core}", arguments.slicer_core)
+        else:
+            make_environments(arguments.application_only)
     except SegmentationError as error:
         print(error.details, file=sys.stderr)
         print(f"error: {error} [{error.code}]", file=sys.stderr)
@@ -47,15 +56,36 @@ def main() -> int:
 
 def make_environments(application_only: bool) -> None:
     """Make the application side with this script's Python, then the engine side."""
-    from TotalSegmentatorLib.environment import Observer, make_engine
+    from TotalSegmentatorLib.environment import make_engine
+
+    make_application(".venv")
+    if not application_only:
+        make_engine(ROOT / ".venv-engine", Path(sys.executable), observer())
+
+
+def make_application(folder: str, slicer_core: str = "") -> None:
+    """Make an application side.
+
+    :param slicer_core: its version; the newest by default.
+    """
     from TotalSegmentatorLib.environment.virtual import Recipe, Step, make
 
-    observer = Observer(on_step=lambda share, text: print(f"[{share:4.0%}] {text}", flush=True))
-    pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
-    install = Step("Installing the command line", ["--editable", f"{ROOT}[headless,test]"])
-    make(ROOT / ".venv", Recipe([install], CHECK, 2.0, pyproject), observer=observer)
-    if not application_only:
-        make_engine(ROOT / ".venv-engine", Path(sys.executable), observer)
+    wanted = ["--editable", f"{ROOT}[headless,test]"]
+    wanted += [f"slicer-core=={slicer_core}"] if slicer_core else []
+    recipe = Recipe(
+        [Step("Installing the command line", wanted)],
+        CHECK,
+        2.0,
+        (ROOT / "pyproject.toml").read_text("utf-8"),
+    )
+    make(ROOT / folder, recipe, observer=observer())
+
+
+def observer() -> "Observer":
+    """Prints the steps."""
+    from TotalSegmentatorLib.environment import Observer
+
+    return Observer(on_step=lambda share, text: print(f"[{share:4.0%}] {text}", flush=True))
 
 
 if __name__ == "__main__":
