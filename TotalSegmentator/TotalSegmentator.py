@@ -1,13 +1,14 @@
 """The Slicer module TotalSegmentator: what speaks Slicer. All else is in TotalSegmentatorLib."""
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
 import sys
 import time
 import unittest
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -171,7 +172,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._hardware = environment.this_computer()
-        self._results: dict[slicer.vtkMRMLSegmentationNode, tuple] = {}
+        self._results: dict[slicer.vtkMRMLSegmentationNode, ShownResult] = {}
+        self._shown: ShownResult | None = None
 
     def setup(self) -> None:
         import qt
@@ -241,9 +243,9 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """The module is reloaded, or the application quits: nothing of a run may stay."""
         self._estimateTimer.stop()
-        self.surfaceView.stop()
         self.setParameterNode(None)
         self.removeObservers()
+        self._letGo()
         self.runs.cancelAll()
         self.logic.abandonJobs()
 
@@ -262,13 +264,18 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         self.runs.cancelAll()
-        self.surfaceView.stop()
         self.setParameterNode(None)
+        self._letGo()
+
+    def _letGo(self) -> None:
+        """Keep no node alive: a result holds much memory, and takes long to be deleted."""
+        self._results.clear()
+        self._showResult(None)
+        self.exporter.setNode(None)
+        self.surfaceView.setSegmentation(None, 0.5)
 
     def onSceneEndClose(self, caller, event) -> None:
         self.logic.forgetRemoved()
-        self._results.clear()
-        self.resultsView.clear()
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -423,10 +430,15 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.modeComboBox.enabled = output is not None
         self.surfaceView.setSegmentation(output, parameters.smoothing)
         self.exporter.setNode(output)
-        if output in self._results:
-            self.resultsView.show(*self._results[output])
-        else:
-            self.resultsView.clear()
+        self._showResult(self._results.get(output))
+
+    def _showResult(self, result: "ShownResult | None") -> None:
+        if result is self._shown:  # people may be looking at a row
+            return
+        self._shown = result
+        self.resultsView.clear()
+        if result:
+            self.resultsView.show(result.reports, result.node, result.table, result.frames)
 
     def _showAdvanced(self, parameters: TotalSegmentatorParameterNode) -> None:
         from TotalSegmentatorWidgets.RunControl import engineOf
@@ -514,7 +526,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         job: SegmentationJob,
     ) -> None:
         """Show a result; it becomes the output for the next run."""
-        self._results[job.result] = (job.reports, job.result, job.table, job.frames)
+        self._results[job.result] = ShownResult(job.reports, job.result, job.table, job.frames)
         if volume is parameters.inputVolume:
             parameters.outputSegmentation = job.result
         self.ui.resultsCollapsibleButton.collapsed = False
@@ -611,6 +623,22 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateGui()
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShownResult:
+    """What the section *Results* shows.
+
+    :param reports: the content of ``report.json``, for each frame of a sequence.
+    :param node: what was found.
+    :param table: the same for people.
+    :param frames: the numbers of the frames, from 1; empty for one volume.
+    """
+
+    reports: tuple[Mapping[str, object], ...]
+    node: slicer.vtkMRMLSegmentationNode
+    table: slicer.vtkMRMLTableNode | None
+    frames: tuple[int, ...]
+
+
 #
 # Pulse
 #
@@ -646,9 +674,9 @@ class Pulse:
         return job
 
     def beat(self) -> None:
-        """Poll each job once."""
-        for job in list(self._jobs):
-            job.poll()
+        """Poll each job once; one of them is given time to get on."""
+        for number, job in enumerate(list(self._jobs)):
+            job.poll(hurry=number > 0)
         self._jobs = [job for job in self._jobs if not job.done]
         if not self._jobs:
             self._timer.stop()

@@ -103,8 +103,9 @@ class TaskPicker:
 
         :param downloads: id of a task, and MB; tasks that are not named have all that they need.
         """
-        self._downloads = dict(downloads)
-        self._showMarks()
+        if downloads != self._downloads:
+            self._downloads = dict(downloads)
+            self._showMarks()
 
     def _fillTree(self) -> None:
         titles = _regionTitles()

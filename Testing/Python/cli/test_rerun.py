@@ -28,6 +28,7 @@ def first(sample, engine, tmp_path_factory):
     return folder / "results" / "ct"
 
 
+@pytest.mark.slow
 def test_same_image_gives_the_same_result(first, call, engine, tmp_path, runs):
     report = json.loads((first / "report.json").read_text())
     assert report["request"]["structures"] == ["liver", "kidney_left"]

@@ -42,7 +42,14 @@ def failing_install(tmp_path: Path) -> Recipe:
     return recipe(Step("Installing nothing", arguments))
 
 
-@pytest.mark.parametrize("failure", ["install", "check", "cancel"])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "install",
+        pytest.param("check", marks=pytest.mark.slow),
+        pytest.param("cancel", marks=pytest.mark.slow),
+    ],
+)
 def test_failure_brings_the_former_environment_back(environment, failure, tmp_path):
     before = marker(environment)
     if failure == "install":
@@ -94,6 +101,7 @@ def test_two_at_once_do_not_disturb_each_other(tmp_path):
     assert make(folder, recipe()) == [1, 2]
 
 
+@pytest.mark.slow
 def test_moved_environment_is_made_anew(environment):
     moved = environment.with_name("moved")
     environment.rename(moved)

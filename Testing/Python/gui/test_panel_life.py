@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 
 import pytest
 import slicer
+import vtk
 from panel_steps import error_text, finished, segment_ids, segmentations, start
 from support.processes import engine_processes, wait_until_gone
 
@@ -182,3 +184,19 @@ def test_show_3d_can_be_given_up(quickPanel, volume, earlier, host):
     host.pump()
     assert not button.checked and button.text == "Sho&w 3D"
     assert not earlier.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_closed_scene_keeps_no_result_in_memory(quickPanel, volume, host):
+    """A result is large, and deleting it late makes quitting slow."""
+    quickPanel.ui.applyButton.click()
+    assert finished(quickPanel, host)
+    (node,) = segmentations()
+    quickPanel.ui.show3DButton.click()
+    assert host.wait(lambda: node.GetDisplayNode().GetVisibility3D(), 30)
+    deleted = []
+    node.AddObserver(vtk.vtkCommand.DeleteEvent, lambda *_: deleted.append(True))
+    del node
+    host.closeScene()
+    host.pump()
+    gc.collect()
+    assert deleted

@@ -43,6 +43,7 @@ def test_running(quickPanel, volume, host, quick, picture):
     assert finished(quickPanel, host)
 
 
+@pytest.mark.slow
 def test_finished(panel, volume, host, picture):
     apply(panel, host)
     assert panel.ui.statusLabel.text.startswith("Done")

@@ -22,6 +22,7 @@ def ct(sample):
     return read_image(sample.ct)[0]
 
 
+@pytest.mark.slow
 def test_frames_are_segmented_by_one_process(engine, ct, runs):
     """The second frame is the first one moved, so its labels must be the same, moved."""
     moved = ct.ijk_to_ras.copy()

@@ -89,15 +89,17 @@ class Job(Generic[T]):
         """Ask the work to stop; the job ends soon after with a :class:`CancelledError`."""
         self._context.cancelled.set()
 
-    def poll(self) -> bool:
+    def poll(self, hurry: bool = False) -> bool:
         """Deliver the events that came since the last call; False when the job has ended.
+
+        :param hurry: come back at once; else after a short wait.
 
         The short wait hands the interpreter lock to the job's threads: an application whose event
         loop is not Python (Slicer) may keep the lock outside of such calls.
         """
         if self._on_poll and self._thread.is_alive() and not self._context.cancelled.is_set():
             self._on_poll()
-        self._thread.join(_SHARE_OF_A_POLL_S)
+        self._thread.join(0 if hurry else _SHARE_OF_A_POLL_S)
         alive = self._thread.is_alive()
         while True:
             try:

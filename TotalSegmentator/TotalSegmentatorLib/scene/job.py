@@ -52,13 +52,16 @@ class SceneJob(Generic[R]):
         else:
             self._callbacks.append(callback)
 
-    def poll(self) -> bool:
-        """Deliver events; True while the job goes on."""
+    def poll(self, hurry: bool = False) -> bool:
+        """Deliver events; True while the job goes on.
+
+        :param hurry: see :meth:`TotalSegmentatorLib.jobs.Job.poll`.
+        """
         if self._job is None or self._polling:  # a handler of events may let timers run
             return self._job is not None
         self._polling = True
         try:
-            if not self._look():
+            if not self._look(hurry):
                 self._end()
         finally:
             self._polling = False
@@ -68,7 +71,7 @@ class SceneJob(Generic[R]):
                 callback(self)
         return self._job is not None
 
-    def _look(self) -> bool:
+    def _look(self, hurry: bool) -> bool:
         assert self._job is not None
         try:
             if self._on_poll and self.error is None:
@@ -76,7 +79,7 @@ class SceneJob(Generic[R]):
         except SegmentationError as error:
             self.error = error
             self._job.cancel()
-        return self._job.poll()
+        return self._job.poll(hurry)
 
     def _end(self) -> None:
         assert self._job is not None
