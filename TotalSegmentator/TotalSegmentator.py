@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import logging
 import os
+import re
 import sys
 import time
 import unittest
@@ -35,6 +36,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from TotalSegmentatorLib import catalog, engines, environment, history, jobs
+from TotalSegmentatorLib.engines.contract import DEVICE_PATTERN
 from TotalSegmentatorLib.environment import EngineEnvironment, Hardware, Observer
 from TotalSegmentatorLib.environment.duplicates import other_modules
 from TotalSegmentatorLib.errors import InputError, SegmentationError, SetupError
@@ -43,8 +45,8 @@ from TotalSegmentatorLib.images import crop, voxel_box
 from TotalSegmentatorLib.images.frames import parse_frames
 from TotalSegmentatorLib.jobs import Event, Job, Request
 from TotalSegmentatorLib.runs import Runs, check, complete
-from TotalSegmentatorLib.scene import Frame as SceneFrame
 from TotalSegmentatorLib.scene import (
+    IMPORT_MODES,
     Results,
     SceneJob,
     SceneResult,
@@ -60,6 +62,7 @@ from TotalSegmentatorLib.scene import (
     view_volume,
     volume_modality,
 )
+from TotalSegmentatorLib.scene import Frame as SceneFrame
 from TotalSegmentatorLib.segment import Frame, Segmentation, segment, segment_frames
 from TotalSegmentatorLib.session import Settings
 from TotalSegmentatorLib.work import downloaded_models
@@ -330,6 +333,21 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if value is not None:
                 setattr(parameters, name, value)
 
+    def _replaceUnknown(self, parameters: TotalSegmentatorParameterNode) -> None:
+        """A scene may come from another version, which knows more than this one."""
+        choices = {
+            "task": ["total", *(task.id for task in catalog.tasks())],
+            "engine": ["", *engines.specs()],
+            "findBy": self._FIND_BY,
+            "modality": ["", "CT", "MR", "all"],
+            "mode": IMPORT_MODES,
+        }
+        for name, known in choices.items():
+            if getattr(parameters, name) not in known:
+                setattr(parameters, name, known[0])
+        if not re.fullmatch(DEVICE_PATTERN, parameters.device):
+            parameters.device = "auto"
+
     def _volumeToBeginWith(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The volume that the views show, else the first of the scene."""
         volumes = [
@@ -372,6 +390,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         if not parameters:
             return
+        self._replaceUnknown(parameters)
         volume = parameters.inputVolume
         self._showInputs(parameters, volume)
         self._showOutput(parameters)

@@ -133,6 +133,32 @@ def test_scene_of_the_former_extension(panel, host, module, volume):
     assert panel.ui.fastestRadioButton.checked and not panel.ui.standardNamesCheckBox.checked
 
 
+def test_scene_of_a_version_that_knows_more(panel, host, module):
+    unknown = {
+        "task": "total_v9",
+        "engine": "oracle",
+        "findBy": "name",
+        "modality": "PET",
+        "mode": "blend",
+        "device": "quantum:1",
+        "speed": "instant",
+    }
+    for name, value in unknown.items():
+        panel._parameterNode.parameterNode.SetParameter(name, value)
+    host.leave()
+    host.enter(module)
+    parameters = panel._parameterNode
+    assert [getattr(parameters, name) for name in list(unknown)[:6]] == [
+        "total",
+        "",
+        "task",
+        "",
+        "replace",
+        "auto",
+    ]
+    assert panel.speedPicker.speed == "normal"
+
+
 def test_the_volume_that_is_shown_is_chosen_first(module, host):
     scene = slicer.mrmlScene
     scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "first")

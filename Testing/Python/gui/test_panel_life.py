@@ -192,10 +192,12 @@ def test_closed_scene_keeps_no_result_in_memory(quickPanel, volume, host):
     assert finished(quickPanel, host)
     (node,) = segmentations()
     quickPanel.ui.show3DButton.click()
-    assert host.wait(lambda: node.GetDisplayNode().GetVisibility3D(), 30)
+    display = node.GetDisplayNode()
+    assert host.wait(display.GetVisibility3D, 30)
     deleted = []
     node.AddObserver(vtk.vtkCommand.DeleteEvent, lambda *_: deleted.append(True))
     del node
+    host.leave()  # nothing shows the empty scene then
     host.closeScene()
     host.pump()
     gc.collect()
