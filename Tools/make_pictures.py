@@ -2,9 +2,10 @@
 
     .venv/bin/python Tools/make_pictures.py      (after `make demo`)
 
-Writes Screenshot01.jpg (the panel, as the host shows it, beside the result), Docs/demo.png,
-Docs/names.png (the sample CT's reference labels with our names and colours) and the icon. A
-screenshot of Slicer itself replaces the first once there is one.
+Writes Screenshot01.jpg (the panel, as the host shows it, beside the result), Docs/panel.png and
+Docs/panel-results.png (before and after a run), Docs/demo.png, Docs/names.png (the sample CT's
+reference labels with our names and colours) and the icon. A screenshot of Slicer itself replaces
+the first once there is one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "TotalSegmentator"), str(ROOT / "Testing" / "Host")]
 
+import numpy as np  # noqa: E402
 import slicer  # noqa: E402
 from slicerhost import host as slicerhost  # noqa: E402  (sets Qt's platform, so before PySide6)
 
@@ -42,15 +44,19 @@ RUN_TIMEOUT_S = 300
 # The surfaces in the picture of the demo (1600 x 900), without the letters around them.
 ICON_PART = QtCore.QRect(82, 80, 720, 740)
 ICON_PIXELS = 128
+PANEL_PIXELS = 520
+SCREENSHOT_PIXELS = 1600
 
 
 def main() -> None:
     """Make all pictures."""
     if not DEMO.is_file():
         raise SystemExit("Run `make demo` first.")
-    panel = panel_after_a_run()
+    before, after, results = panel_pictures()
     result = QtGui.QImage(str(DEMO))
-    save(beside(panel, result), ROOT / "Screenshot01.jpg", 90)
+    save(scaled(beside(after, result), SCREENSHOT_PIXELS), ROOT / "Screenshot01.jpg", 90)
+    save(with_few_colors(before), ROOT / "Docs" / "panel.png", 0)
+    save(with_few_colors(results), ROOT / "Docs" / "panel-results.png", 0)
     save(scaled(result, 1200), ROOT / "Docs" / "demo.png")
     save(names_and_colors(), ROOT / "Docs" / "names.png")
     icon = scaled(result.copy(ICON_PART), ICON_PIXELS)
@@ -58,8 +64,8 @@ def main() -> None:
     save(icon, MODULE.parent / "Resources" / "Icons" / "TotalSegmentator.png")
 
 
-def panel_after_a_run() -> QtGui.QImage:
-    """Click Apply in the panel with the sample CT and wait for the result."""
+def panel_pictures() -> tuple[QtGui.QImage, QtGui.QImage, QtGui.QImage]:
+    """The panel with a volume, after a run, and of that the results only."""
     host = slicerhost.start()
     module = host.loadModule(MODULE)
     host.enter(module)
@@ -69,18 +75,26 @@ def panel_after_a_run() -> QtGui.QImage:
     volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Abdomen CT")
     image_to_volume(image, volume)
     panel.ui.inputVolumeSelector.setCurrentNode(volume)
-    task = panel.ui.taskComboBox
-    task.currentIndex = task.findData("demo")
+    if not host.wait(lambda: panel.ui.normalEstimateLabel.text, RUN_TIMEOUT_S):
+        raise SystemExit("There is no estimate.")
+    before = panel_picture(host, module.panel)
+    panel.setParameter("task", "demo")
     panel.ui.applyButton.click()
-    if not host.wait(lambda: panel._run is None, RUN_TIMEOUT_S):
+    if not host.wait(lambda: not panel.busy, RUN_TIMEOUT_S):
         raise SystemExit("The run did not end.")
-    panel.ui.logCollapsibleButton.collapsed = False
-    module.panel.resize(460, 820)
-    path = ROOT / "Testing" / "Output" / "panel_finished.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    host.screenshot(module.panel, path)
+    after = panel_picture(host, module.panel)
+    for name in ("inputs", "speed", "outputs"):
+        getattr(panel.ui, f"{name}CollapsibleButton").collapsed = True
+    results = panel_picture(host, module.panel)
     host.unloadModule(module)
-    return QtGui.QImage(str(path))
+    host.stop()
+    return before, after, results
+
+
+def panel_picture(host: slicerhost.Host, panel: object) -> QtGui.QImage:
+    """The panel as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        return QtGui.QImage(str(host.screenshot(panel, Path(folder) / "panel.png", PANEL_PIXELS)))
 
 
 def names_and_colors() -> QtGui.QImage:
@@ -136,8 +150,20 @@ def scaled(image: QtGui.QImage, width: int) -> QtGui.QImage:
     return image.scaledToWidth(width, QtCore.Qt.TransformationMode.SmoothTransformation)
 
 
+def with_few_colors(image: QtGui.QImage) -> QtGui.QImage:
+    """The picture in the 256 colours that it has most of, which makes a small file."""
+    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB32)
+    colors, counts = np.unique(np.frombuffer(image.constBits(), np.uint32), return_counts=True)
+    commonest = colors[np.argsort(-counts)][:256].tolist()
+    plain = QtCore.Qt.ImageConversionFlag.AvoidDither
+    return image.convertToFormat(QtGui.QImage.Format.Format_Indexed8, commonest, plain)
+
+
 def save(image: QtGui.QImage, path: Path, quality: int = -1) -> None:
-    """Write the picture and say so."""
+    """Write the picture and say so.
+
+    :param quality: 0 to 100; 0 is a small file, also of a PNG, which loses nothing.
+    """
     if not image.save(str(path), quality=quality):
         raise SystemExit(f"{path.name} could not be written.")
     print(path.relative_to(ROOT), f"{path.stat().st_size // 1024} kB")
