@@ -128,6 +128,7 @@ class TotalSegmentatorParameterNode:
     :param structures: ids of structures, from which tasks are chosen.
     :param speed: normal, fast or fastest.
     :param outputSegmentation: receives the result; None means a new one.
+    :param resultSegmentation: what the last run has made; shown if no output is chosen.
     :param mode: what happens to its earlier segments: replace, append or update.
     :param useStandardSegmentNames: names for people instead of class names.
     :param device: auto, cpu, gpu:N or mps.
@@ -147,6 +148,7 @@ class TotalSegmentatorParameterNode:
     structures: list[str]
     speed: str = "normal"
     outputSegmentation: slicer.vtkMRMLSegmentationNode
+    resultSegmentation: slicer.vtkMRMLSegmentationNode
     mode: str = "replace"
     useStandardSegmentNames: bool = True
     device: str = "auto"
@@ -175,8 +177,10 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._hardware = environment.this_computer()
-        self._results: dict[slicer.vtkMRMLSegmentationNode, ShownResult] = {}
+        self._results: dict[slicer.vtkMRMLSegmentationNode, ShownResult | None] = {}
+        self._undone: dict[slicer.vtkMRMLSegmentationNode, ShownResult | None] = {}
         self._shown: ShownResult | None = None
+        self._region = None
 
     def setup(self) -> None:
         import qt
@@ -187,7 +191,9 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = TotalSegmentatorLogic()
-        self.logic.totalSegmentatorWeightsPath = self._setting("WeightsFolder") or None
+        weights = slicer.util.settingsValue(f"{self.SETTINGS}/WeightsFolder", "")
+        self.logic.totalSegmentatorWeightsPath = weights or None
+        self.ui.weightsPathLineEdit.currentPath = weights
         self._estimateTimer = qt.QTimer()
         self._estimateTimer.setSingleShot(True)
         self._estimateTimer.setInterval(self.ESTIMATE_DELAY_MSEC)
@@ -266,14 +272,17 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
-        self.runs.cancelAll()
         self.setParameterNode(None)
+        self.runs.leaveScene()
         self._letGo()
 
     def _letGo(self) -> None:
         """Keep no node alive: a result holds much memory, and takes long to be deleted."""
         self._results.clear()
+        self._undone.clear()
         self._showResult(None)
+        self._observeRegion(None)
+        self.exporter.stop()
         self.exporter.setNode(None)
         self.surfaceView.setSegmentation(None, 0.5)
 
@@ -289,13 +298,12 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node) -> None:
         self._results.pop(node, None)
-
-    def _setting(self, name: str) -> str:
-        return slicer.util.settingsValue(f"{self.SETTINGS}/{name}", "")
+        self._undone.pop(node, None)
 
     def _warnOfOtherModules(self) -> None:
         """Only one of two modules of the same name is loaded: say which it is."""
-        paths = slicer.util.settingsValue("Modules/AdditionalPaths", [])
+        settings = slicer.app.revisionUserSettings()
+        paths = slicer.util.settingsValue("Modules/AdditionalPaths", [], settings=settings)
         additional = [paths] if isinstance(paths, str) else list(paths)
         others = other_modules(Path(__file__), [*sys.path, *additional])
         if others:
@@ -396,9 +404,6 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showOutput(parameters)
         self._showAdvanced(parameters)
         self.runs.showButtons(bool(volume))
-        self.ui.undoButton.enabled = not self.busy and self.logic.canRestorePrevious(
-            parameters.outputSegmentation
-        )
         self._estimateTimer.start()
 
     def _showInputs(
@@ -409,13 +414,14 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         isSequence = volume is not None and find_sequence(volume) is not None
         self.ui.framesLabel.visible = isSequence
         self.ui.framesLineEdit.visible = isSequence
+        self._observeRegion(parameters.region)
         self._showMoreVolumes(parameters.moreVolumes)
         modality = volume_modality(volume) if volume else ""
         self.taskPicker.setVolumeModality(modality)
         self.taskPicker.modalityFilter = parameters.modality
         self.taskPicker.task = parameters.task
         self.structurePicker.setModality(modality)
-        self.structurePicker.structures = tuple(parameters.structures)
+        self.structurePicker.checked = tuple(parameters.structures)
         self.ui.findTabWidget.currentIndex = self._FIND_BY.index(parameters.findBy)
         self.structurePicker.plan(parameters.speed, modality)
         self.speedPicker.setOffered(self._offeredSpeeds(parameters))
@@ -447,9 +453,13 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.modeComboBox.currentIndex = ui.modeComboBox.findData(parameters.mode)
         ui.modeComboBox.blockSignals(wasBlocked)
         ui.modeComboBox.enabled = output is not None
-        self.surfaceView.setSegmentation(output, parameters.smoothing)
-        self.exporter.setNode(output)
-        self._showResult(self._results.get(output))
+        shown = output or parameters.resultSegmentation
+        self.surfaceView.setSegmentation(shown, parameters.smoothing)
+        self.exporter.setNode(shown)
+        self._showResult(self._results.get(shown))
+        title = _("Results of {name}").format(name=shown.GetName()) if shown else _("Results")
+        ui.resultsCollapsibleButton.text = title
+        ui.undoButton.enabled = not self.busy and self.logic.canRestorePrevious(shown)
 
     def _showResult(self, result: "ShownResult | None") -> None:
         if result is self._shown:  # people may be looking at a row
@@ -464,15 +474,34 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.devicePicker.device = parameters.device
         spec = engines.spec(engineOf(parameters))
-        box = self.ui.engineComboBox
-        wasBlocked = box.blockSignals(True)
-        box.clear()
-        box.addItem(_("Automatic ({engine})").format(engine=spec.title), "")
-        box.addItem(spec.title, spec.name)
-        box.currentIndex = max(box.findData(parameters.engine), 0)
-        box.blockSignals(wasBlocked)
+        self._showEngines(spec, parameters.engine)
         self.optionsForm.setSpec(spec)
         self.optionsForm.values = dict(parameters.engineOptions.items())
+
+    def _showEngines(self, spec: engines.EngineSpec, chosen: str) -> None:
+        box = self.ui.engineComboBox
+        wasBlocked = box.blockSignals(True)
+        if box.count < 2 or box.itemData(1) != spec.name:
+            box.clear()
+            box.addItem(_("Automatic ({engine})").format(engine=spec.title), "")
+            box.addItem(spec.title, spec.name)
+        box.currentIndex = max(box.findData(chosen), 0)
+        box.blockSignals(wasBlocked)
+
+    def _observeRegion(self, region: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        """The estimate follows the box."""
+        if region is self._region:
+            return
+        events = (slicer.vtkMRMLMarkupsNode.PointModifiedEvent, vtk.vtkCommand.ModifiedEvent)
+        for event in events:
+            if self._region and self.hasObserver(self._region, event, self.onRegionModified):
+                self.removeObserver(self._region, event, self.onRegionModified)
+            if region:
+                self.addObserver(region, event, self.onRegionModified)
+        self._region = region
+
+    def onRegionModified(self, caller, event) -> None:
+        self._estimateTimer.start()
 
     @property
     def busy(self) -> bool:
@@ -523,10 +552,9 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onApplyButton(self, checked: bool = False) -> None:
         """Segment; or, if something runs already, stop it."""
-        if self.runs.busy:
+        if self.runs.canCancel:
             self.runs.cancel()
         else:
-            self.ui.logTextEdit.clear()
             self.runs.apply(self._parameterNode)
 
     def onQueueButton(self, checked: bool = False) -> None:
@@ -538,22 +566,24 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not self._parameterNode:  # the panel was left
             self.runs.showButtons(False)
 
-    def onResult(
-        self,
-        parameters: TotalSegmentatorParameterNode,
-        volume: slicer.vtkMRMLScalarVolumeNode,
-        job: SegmentationJob,
-    ) -> None:
-        """Show a result; it becomes the output for the next run."""
-        self._results[job.result] = ShownResult(job.reports, job.result, job.table, job.frames)
-        if volume is parameters.inputVolume:
-            parameters.outputSegmentation = job.result
+    def onResult(self, parameters: TotalSegmentatorParameterNode, job: SegmentationJob) -> None:
+        """Show a result. The next run does not write over it, unless people choose so."""
+        node = job.result
+        self._undone[node] = self._results.get(node)
+        self._results[node] = ShownResult(job.reports, node, job.table, job.frames)
+        parameters.resultSegmentation = node
         self.ui.resultsCollapsibleButton.collapsed = False
 
     def onUndoButton(self, checked: bool = False) -> None:
         """Put back what the output held before the last run."""
+        parameters = self._parameterNode
+        node = parameters.outputSegmentation or parameters.resultSegmentation
         try:
-            self.logic.restorePrevious(self._parameterNode.outputSegmentation)
+            self.logic.restorePrevious(node)
+            self._results[node], self._undone[node] = (
+                self._undone.get(node),
+                self._results.get(node),
+            )
             self.runs.say(_("What the segmentation held before is back."))
         except SegmentationError as error:
             self.runs.showError(error)
@@ -574,7 +604,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameter("modality", self.taskPicker.modalityFilter)
 
     def onStructuresChanged(self) -> None:
-        self.setParameter("structures", list(self.structurePicker.structures))
+        self.setParameter("structures", list(self.structurePicker.checked))
 
     def onSpeedChanged(self) -> None:
         self.setParameter("speed", self.speedPicker.speed)
@@ -611,10 +641,15 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onLicenceEntered(self, number: str) -> None:
         """Have a licence number checked and stored."""
+        try:
+            store = self.logic.licenceStore(number)
+        except SegmentationError as error:
+            self.runs.showError(error)
+            return
 
         def work(context: jobs.JobContext) -> None:
             context.emit(jobs.Stage(_("Checking the licence number")))
-            self.logic.setLicense(number)
+            store()
 
         def end(job: Job) -> None:
             if not job.error:
@@ -836,8 +871,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         if versions.other_installation_running():  # whose need of disk space nobody knows
             raise SetupError(
                 "environment.busy",
-                "Slicer is installing other packages at this moment.",
-                "Try again when that has ended.",
+                _("Slicer is installing other packages at this moment."),
+                _("Try again when that has ended."),
             )
         variables = versions.startup_variables()
 
@@ -867,7 +902,14 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
         :raises SegmentationError: if it is not accepted.
         """
-        environment.store_licence(self._engine(), licenseStr)
+        self.licenceStore(licenseStr)()
+
+    def licenceStore(self, number: str) -> Callable[[], None]:
+        """What checks and stores a licence number, for a thread of its own.
+
+        :raises SetupError: if there is no engine.
+        """
+        return functools.partial(environment.store_licence, self._engine(), number)
 
     # Jobs
 
@@ -905,6 +947,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         engine: str = "",
         mayDownload: bool = False,
         makeTable: bool = False,
+        standardNames: bool | None = None,
+        keepFiles: bool | None = None,
         onEvent: Callable[[Event], None] | None = None,
         onDone: Callable[[SceneJob], None] | None = None,
         **options: object,
@@ -931,6 +975,10 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         :param engine: name of the engine; empty for the task's own.
         :param mayDownload: whether missing weights may be downloaded.
         :param makeTable: whether the scene gets a table of what was found, too.
+        :param standardNames: names for people instead of class names; None: as
+            :attr:`useStandardSegmentNames` says.
+        :param keepFiles: leave the files of the run in place; None: as :attr:`clearOutputFolder`
+            says.
         :param onEvent: receives the events.
         :param onDone: called with the job at the end, also after an error or a cancellation.
         :param options: options of the task's engine, e.g. ``robust_crop=True``.
@@ -942,20 +990,13 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             volume, task, structures, speed, modality, device, region, engine, **options
         )
         complete(request, volume_modality(volume))  # told of before a missing engine
-        settings = self._settings(mayDownload)
+        settings = self._settings(mayDownload, keepFiles)
         onEvent = onEvent or self._log
+        image, notices = view_volume(volume)
         voxels = VoxelsInUse(volume)
-        job = segment(
-            voxels.image,
-            request,
-            settings,
-            voxels.notices,
-            onEvent,
-            raw=True,
-            on_read=voxels.release,
-        )
+        job = segment(image, request, settings, notices, onEvent, raw=True, reading=voxels)
         shown = self._shownFrame(volume)
-        naming = self.useStandardSegmentNames
+        naming = self.useStandardSegmentNames if standardNames is None else standardNames
 
         def finish(result: Segmentation) -> SceneResult:
             put = self._results.put(result, target, naming, makeTable)
@@ -1049,6 +1090,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         engine: str = "",
         mayDownload: bool = False,
         makeTable: bool = False,
+        standardNames: bool | None = None,
+        keepFiles: bool | None = None,
         onEvent: Callable[[Event], None] | None = None,
         onDone: Callable[[SceneJob], None] | None = None,
         browser: slicer.vtkMRMLSequenceBrowserNode | None = None,
@@ -1071,29 +1114,41 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             volume, task, structures, speed, modality, device, region, engine, **options
         )
         complete(request, volume_modality(volume))  # told of before a missing engine
-        settings = self._settings(mayDownload)
+        settings = self._settings(mayDownload, keepFiles)
+        inUse: list[VoxelsInUse] = []
+
+        def view(one: SceneFrame) -> Frame:
+            name = _("Frame {number}").format(number=one.index + 1)
+            image, notices = one.view()
+            inUse.append(VoxelsInUse(one.volume))
+            return Frame(image, notices, name=name, raw=True, reading=inUse[-1])
+
+        def check() -> None:
+            for voxels in inUse:
+                voxels.check()
+
         job = segment_frames(
-            (Frame(*one.view(), name=f"Frame {one.index + 1}", raw=True) for one in chosen),
+            map(view, chosen),
             len(chosen),
             request,
             settings,
             volume_modality(volume),
             onEvent or self._log,
         )
-        naming = self.useStandardSegmentNames
+        naming = self.useStandardSegmentNames if standardNames is None else standardNames
 
         def finish(results: tuple[Segmentation, ...]) -> SceneResult:
             return self._results.put_frames(results, chosen, browser, target, naming, makeTable)
 
-        return self._pulse.follow(SegmentationJob(job, finish, idle=self._pulse.idle), onDone)
+        return self._pulse.follow(SegmentationJob(job, finish, check, self._pulse.idle), onDone)
 
     def _browser(self, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSequenceBrowserNode:
         found = find_sequence(volume)
         if found is None:
             raise InputError(
                 "input.not_in_sequence",
-                "The volume shows no sequence.",
-                "Choose the volume of a sequence browser, or segment it as a single volume.",
+                _("The volume shows no sequence."),
+                _("Choose the volume of a sequence browser, or segment it as a single volume."),
             )
         return found[0]
 
@@ -1160,13 +1215,13 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             region=tuple(tuple(point) for point in region or ()),
         )
 
-    def _settings(self, mayDownload: bool) -> Settings:
+    def _settings(self, mayDownload: bool, keepFiles: bool | None = None) -> Settings:
         weights = self.totalSegmentatorWeightsPath
         return Settings(
             self._engine(),
             may_download=mayDownload,
             weights=Path(weights) if weights else None,
-            keep_files=not self.clearOutputFolder,
+            keep_files=not self.clearOutputFolder if keepFiles is None else keepFiles,
             remember_runs=True,
         )
 
@@ -1195,6 +1250,12 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         quality = fast if fast is not None else quality
         if isinstance(quality, bool) or quality is None:
             quality = "fast" if quality else "normal"
+        if quality not in ("faster", *catalog.SPEEDS):
+            raise InputError(
+                "input.unknown_speed",
+                _("There is no quality '{quality}'.").format(quality=quality),
+                _("Use normal, fast or faster."),
+            )
         task = task or ("" if subset else "total")
         speed = {"faster": "fastest"}.get(quality, quality)
         if task and speed not in self.getSupportedSpeeds(task):

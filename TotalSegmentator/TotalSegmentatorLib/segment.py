@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from . import catalog, history
 from .errors import InputError
@@ -76,7 +75,8 @@ class Frame:
     :param source: path of the image, for ``report.json`` only.
     :param name: for people, which of several images it is, e.g. ``Frame 3``.
     :param raw: voxels as they lie in the scene's memory: copied and checked in the job's thread
-        first, only those of the region if there is one.
+        first.
+    :param reading: entered in the job's thread while the voxels of a raw image are copied.
     """
 
     image: Image
@@ -84,6 +84,7 @@ class Frame:
     source: str = ""
     name: str = ""
     raw: bool = False
+    reading: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class _Part:
 
     :param image: the frame's image, or its region; int16 or float32, all voxels finite.
     :param box: where it lies in the frame's image.
-    :param whole: the image that the report names: all of it, but of a raw one what was copied.
+    :param whole: the image that the report names.
     :param notices: what people should know about it.
     """
 
@@ -110,7 +111,7 @@ def segment(
     on_event: EventHandler | None = None,
     source: str = "",
     raw: bool = False,
-    on_read: Callable[[], None] | None = None,
+    reading: AbstractContextManager[object] | None = None,
 ) -> Job[Segmentation]:
     """Start a segmentation and return its job; nothing outside a private folder is written.
 
@@ -118,19 +119,17 @@ def segment(
     :param request: what is asked, not yet completed.
     :param notices: see :class:`Frame`.
     :param on_event: receives the events, on the thread that polls or waits.
-    :param source, raw: see :class:`Frame`.
-    :param on_read: called in the job's thread when the voxels of a raw image have been copied, so
-        that the scene may change; not called if the job ends before that.
+    :param source, raw, reading: see :class:`Frame`.
     :raises InputError, SetupError: see :func:`~.runs.complete`, :func:`~.runs.check`,
         :func:`~.images.voxel_box`.
     """
     runs = check(complete(request, image.modality), settings)
     voxel_box(image, request.region)
-    frame = Frame(image, notices, source, raw=raw)
+    frame = Frame(image, notices, source, raw=raw, reading=reading or nullcontext())
 
     def work(context: JobContext) -> Segmentation:
         with Session(settings, context) as session:
-            result = _segment_one(session, frame, runs, context, on_read)
+            result = _segment_one(session, frame, runs, context)
         if settings.remember_runs:
             history.record(result.report, image, settings.weights_folder)
         return result
@@ -177,7 +176,6 @@ def _segment_one(
     frame: Frame,
     runs: Runs,
     context: JobContext,
-    on_read: Callable[[], None] | None = None,
 ) -> Segmentation:
     began = time.monotonic()
     warnings: list[Notice] = []
@@ -185,8 +183,6 @@ def _segment_one(
     if runs.sentence:
         context.emit(Log(runs.sentence))
     part = _part_to_segment(frame, runs.asked, context)
-    if on_read and frame.raw:
-        on_read()
     region = bool(runs.asked.region)
     for notice in (*part.notices, *check_image(part.image, runs.modality, region)):
         context.emit(Warned(notice.code, notice.message))
@@ -221,28 +217,20 @@ def _part_to_segment(frame: Frame, request: Request, context: JobContext) -> _Pa
     """
     try:
         box = voxel_box(frame.image, request.region)
-        part = crop(frame.image, box) if request.region else frame.image
         if not frame.raw:
+            part = crop(frame.image, box) if request.region else frame.image
             return _Part(part, box, frame.image, tuple(frame.notices))
         context.emit(Stage("Reading the volume"))
-        part, notices = _own_voxels(part)
-        return _Part(part, box, part, (*frame.notices, *notices))
+        with frame.reading:  # all of it: the report tells by its checksum which image it was
+            whole = frame.image.with_array(frame.image.array.copy())
+        part = crop(whole, box) if request.region else whole
+        array, notices = to_intensities(part.array, "The volume")
+        return _Part(part.with_array(array), box, whole, (*frame.notices, *notices))
     except InputError as error:
         if not frame.name:
             raise
         message = f"{frame.name}: {error.message}"
         raise InputError(error.code, message, error.remedy, error.details) from error
-
-
-def _own_voxels(image: Image) -> tuple[Image, tuple[Notice, ...]]:
-    """The intensities of an image in memory of their own.
-
-    The interpreter lock is not held for long: numpy gives it up in every step.
-    """
-    array, notices = to_intensities(image.array, "The volume")
-    if np.may_share_memory(array, image.array):
-        array = array.copy()
-    return image.with_array(array), notices
 
 
 def _measured(

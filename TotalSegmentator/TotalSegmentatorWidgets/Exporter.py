@@ -14,7 +14,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from TotalSegmentatorLib.errors import InputError, SegmentationError, internal_error
-from TotalSegmentatorLib.jobs import Event, Job, JobContext, Progress, Stage
+from TotalSegmentatorLib.jobs import Job, JobContext, Progress, Stage
 from TotalSegmentatorLib.scene.exports import surface_meshes, take_labelmaps, write_labels
 from TotalSegmentatorLib.scene.mesh_files import (
     Mesh,
@@ -37,11 +37,8 @@ MeshWriter = Callable[[Sequence[Mesh]], Written]
 class ExportHooks(Protocol):
     """What the panel does for exports."""
 
-    def onEvent(self, event: Event) -> None:
-        """Show an event of the job."""
-
     def start(self, job: Job[Written], whenDone: Callable[[Job[Written]], None]) -> None:
-        """Start a job that was not started yet, poll it, show its error.
+        """Start a job that was not started yet, poll it, show its events and its error.
 
         :param whenDone: called once when the job has ended, well or not.
         """
@@ -49,7 +46,7 @@ class ExportHooks(Protocol):
     def say(self, text: str) -> None:
         """Show a sentence."""
 
-    def fail(self, error: SegmentationError) -> None:
+    def showError(self, error: SegmentationError) -> None:
         """Show an error that came before there was a job."""
 
 
@@ -64,6 +61,7 @@ class Exporter:
         self._hooks = hooks
         self._node: slicer.vtkMRMLSegmentationNode | None = None
         self._busy = False
+        self._atEnd: Callable[[], None] = lambda: None
         self._dicomButton = ui.exportDicomButton
         self._buttons = (
             ui.exportNiftiButton,
@@ -100,7 +98,7 @@ class Exporter:
             action()
             return
         self.setNode(None)
-        self._hooks.fail(
+        self._hooks.showError(
             InputError(
                 "input.node_removed",
                 _("The segmentation is no longer in the scene."),
@@ -118,7 +116,7 @@ class Exporter:
         try:
             labelmaps = take_labelmaps(self._node)
         except SegmentationError as error:
-            self._hooks.fail(error)
+            self._hooks.showError(error)
             return
         stage = _("Writing the labels")
 
@@ -129,7 +127,7 @@ class Exporter:
             write_labels(layers, path, overwrite)
             return (path,)
 
-        self._start(Job(work, self._hooks.onEvent))
+        self._start(Job(work))
 
     def _exportObj(self) -> None:
         chosen = self._askFile(_("Export surfaces"), _("OBJ"), (".obj",))
@@ -185,17 +183,22 @@ class Exporter:
         try:
             export = _MeshExport(self._node, write)
         except SegmentationError as error:
-            self._hooks.fail(error)
+            self._hooks.showError(error)
             return
-        self._start(Job(export.work, self._hooks.onEvent, export.step), export.close)
+        self._start(Job(export.work, on_poll=export.step), export.close)
 
     def _start(self, job: Job[Written], atEnd: Callable[[], None] = lambda: None) -> None:
         self._busy = True
+        self._atEnd = atEnd
         self._update()
-        self._hooks.start(job, functools.partial(self._onDone, atEnd))
+        self._hooks.start(job, self._onDone)
 
-    def _onDone(self, atEnd: Callable[[], None], job: Job[Written]) -> None:
-        atEnd()
+    def stop(self) -> None:
+        """Build no surfaces any more, when nobody will tell that the job has ended."""
+        self._atEnd()
+
+    def _onDone(self, job: Job[Written]) -> None:
+        self._atEnd()
         self._busy = False
         self._update()
         if job.error is not None:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -10,15 +11,33 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from TotalSegmentatorLib import catalog, engines, environment, jobs, remedies
+from TotalSegmentatorLib.catalog.browsing import structures_by_group
 from TotalSegmentatorLib.errors import CancelledError, InputError, SegmentationError, SetupError
-from TotalSegmentatorLib.jobs import Event, Job, Order, RunQueue
+from TotalSegmentatorLib.jobs import Event, Job, Order, RunQueue, State
 from TotalSegmentatorLib.remedies import Remedy
-from TotalSegmentatorLib.scene import SceneJob, SegmentationJob, find_sequence, region_points
+from TotalSegmentatorLib.scene import (
+    SceneJob,
+    SegmentationJob,
+    find_sequence,
+    region_points,
+    volume_modality,
+)
 
 from .ErrorView import ErrorView
 from .QueueView import QueueEntry, QueueView
 
 MAIN_ENGINE = "totalsegmentator"
+# The second half of a double click on Apply is not meant for Cancel.
+_DOUBLE_CLICK_S = 0.5
+# What each remedy changes of the run that failed; the others open something.
+_CHANGES = {
+    remedies.RETRY: {},
+    remedies.RETRY_ON_CPU: {"device": "cpu"},
+    remedies.USE_FASTER_SPEED: {},
+    remedies.SPLIT_FOR_MEMORY: {"force_split": True},
+    remedies.DOWNLOAD_WEIGHTS: {"mayDownload": True},
+}
+Again = Callable[..., None]
 
 
 class Panel(Protocol):
@@ -27,7 +46,7 @@ class Panel(Protocol):
     def onRunsChanged(self) -> None:
         """A run was queued, began or ended."""
 
-    def onResult(self, parameters, volume, job: SegmentationJob) -> None:
+    def onResult(self, parameters, job: SegmentationJob) -> None:
         """A segmentation is in the scene.
 
         :param parameters: the parameter node that was shown at the click.
@@ -52,8 +71,12 @@ class RunControl:
         self._logic = logic
         self._panel = panel
         self._queue = RunQueue(self._onQueueChanged)
-        self._again: Callable[..., None] = lambda **changes: None
+        self._setup: Order | None = None
+        self._again: Again | None = None
+        self._beside: SceneJob | None = None
         self._warnings: list[str] = []
+        self._startedAt = 0.0
+        self._stopping = False
         self.errorView = ErrorView(ui, self.onRemedy)
         self.queueView = QueueView(ui, self._queue.remove, self._queue.cancel_all)
 
@@ -61,6 +84,11 @@ class RunControl:
     def busy(self) -> bool:
         """Whether a run goes on or waits."""
         return self._queue.running is not None
+
+    @property
+    def canCancel(self) -> bool:
+        """Whether there is something to stop: a run, or a job beside, e.g. an export."""
+        return self.busy or self._beside is not None
 
     def apply(self, parameters, **changes: object) -> None:
         """Queue a run for each chosen volume, and the installation of the engine before them.
@@ -70,17 +98,23 @@ class RunControl:
             chosen.
         """
         self.errorView.hide()
-        self._again = functools.partial(self.apply, parameters)
         try:
             orders = self._orders(parameters, changes)
         except SegmentationError as error:
-            self.showError(error)
+            self._showFailure(error, again=functools.partial(self.apply, parameters))
         else:
+            self._startedAt = time.monotonic()
             self._queue.add(*orders)
 
     def cancel(self) -> None:
         """Ask what runs to stop; it is followed until nothing of it is left."""
-        self._queue.cancel()
+        if time.monotonic() - self._startedAt < _DOUBLE_CLICK_S:
+            return
+        self._stopping = True
+        if self.busy:
+            self._queue.cancel()
+        elif self._beside:
+            self._beside.cancel()
         self._ui.statusLabel.text = _("Stopping...")
         self._ui.applyButton.enabled = False
 
@@ -88,9 +122,16 @@ class RunControl:
         """Stop what runs, and begin nothing that waits."""
         self._queue.cancel_all()
 
+    def leaveScene(self) -> None:
+        """The scene is closed: stop what works on it, and forget what has."""
+        self._queue.cancel_all(lambda order: order is not self._setup)
+        self._queue.forget_ended()
+        self._again = None
+        self.errorView.hide()
+
     def install(self) -> None:
         """Queue the installation of the engine, if the user agrees."""
-        if self._mayInstall():
+        if self._installing() is None and confirm(self._installQuestion()):
             self._queue.add(self._setupOrder())
 
     # What is queued
@@ -101,15 +142,21 @@ class RunControl:
         """
         asked = {**askedFor(parameters, self._logic), **changes}
         mayDownload = bool(asked.pop("mayDownload", False))
-        volumes = dict.fromkeys([parameters.inputVolume, *parameters.moreVolumes])
+        # A list of nodes keeps the places of those that have left the scene.
+        more = [volume for volume in parameters.moreVolumes if volume]
+        volumes = dict.fromkeys([parameters.inputVolume, *more])
         regions = {volume: regionOf(parameters, volume) for volume in volumes}
-        orders = []
+        orders, setup = [], self._installing()
         if self._logic.isEngineReady():
             mayDownload = mayDownload or self._mayDownload(asked, parameters.inputVolume)
-        elif self._mayInstall():
-            orders.append(self._setupOrder())
         else:
-            return []
+            size = self._logic.downloadSize(parameters.inputVolume, **asked)
+            if setup is None:
+                if not confirm(self._installQuestion(size)):
+                    return []
+                setup = self._setupOrder()
+                orders.append(setup)
+            mayDownload = True
         for volume, region in regions.items():
             output = parameters.outputSegmentation if volume is parameters.inputVolume else None
             options = {
@@ -119,15 +166,24 @@ class RunControl:
                 "mode": parameters.mode,
                 "mayDownload": mayDownload,
             }
-            orders.append(self._segmentationOrder(parameters, volume, options))
+            orders.append(self._segmentationOrder(parameters, volume, options, setup))
         return orders
 
-    def _mayInstall(self) -> bool:
+    def _installing(self) -> Order | None:
+        """The installation that runs or waits."""
+        active = (State.RUNNING, State.WAITING)
+        return self._setup if self._setup and self._setup.state in active else None
+
+    def _installQuestion(self, downloadMb: int = 0) -> str:
         question = _(
             "PyTorch and TotalSegmentator must be installed (up to {size} GB), apart from "
             "Slicer's own Python."
         ).format(size=round(environment.engine.recipe().needed_gb))
-        return confirm(question)
+        if downloadMb:
+            question += " " + _("The weights ({size} MB) are downloaded then.").format(
+                size=downloadMb
+            )
+        return question
 
     def _mayDownload(self, asked: Mapping[str, object], volume) -> bool:
         """Whether weights may be downloaded; asked only if some are missing.
@@ -148,7 +204,9 @@ class RunControl:
             return True
         return False
 
-    def _segmentationOrder(self, parameters, volume, options: dict[str, object]) -> Order:
+    def _segmentationOrder(
+        self, parameters, volume, options: dict[str, object], setup: Order | None = None
+    ) -> Order:
         start = self._logic.segment
         if find_sequence(volume):
             start = functools.partial(self._logic.segmentSequence, frames=parameters.frames)
@@ -156,17 +214,22 @@ class RunControl:
 
         def begin() -> SegmentationJob:
             self._warnings = []
-            self._logic.useStandardSegmentNames = names
-            self._logic.clearOutputFolder = not keep
-            return start(volume, makeTable=True, onEvent=self.onEvent, **options)
+            self.addLog(_("{what}:").format(what=what))
+            return start(
+                volume,
+                makeTable=True,
+                standardNames=names,
+                keepFiles=keep,
+                onEvent=self.onEvent,
+                **options,
+            )
 
         def finish(job: SegmentationJob) -> None:
             self._showDone(job)
-            self._panel.onResult(parameters, volume, job)
+            self._panel.onResult(parameters, job)
 
         def fail(error: SegmentationError) -> None:
-            self._again = again
-            self.showError(error, options)
+            self._showFailure(error, options, again)
 
         def again(**changes: object) -> None:
             # What failed, not what the panel shows by now.
@@ -175,15 +238,19 @@ class RunControl:
 
         what = catalog.task(options["task"]).title if options.get("task") else _("structures")
         title = _("{volume}, {what}").format(volume=volume.GetName(), what=what)
-        return Order(title, begin, finish, fail)
+        return Order(title, begin, finish, fail, setup)
 
     def _setupOrder(self) -> Order:
-        return Order(
+        def again() -> None:
+            self._queue.add(self._setupOrder())
+
+        self._setup = Order(
             _("Installing the engine"),
             lambda: self._logic.startSetup(self.onEvent),
             lambda job: self.say(_("The engine is installed.")),
-            self.showError,
+            lambda error: self._showFailure(error, again=again),
         )
+        return self._setup
 
     # Jobs beside the queue
 
@@ -191,20 +258,23 @@ class RunControl:
         """Start a job beside whatever runs, and show what it tells and what goes wrong."""
 
         def end(following: SceneJob) -> None:
+            self._beside, self._stopping = None, False
             if following.error:
                 self.showError(following.error)
+            elif not self.busy:
+                self.showProgress(1.0, None)
             whenDone(job)
+            self._panel.onRunsChanged()
 
-        self._logic.followJob(job.start(self._onSideEvent)).when_done(end)
+        self._beside = self._logic.followJob(job.start(self._onSideEvent))
+        self._startedAt = time.monotonic()
+        self._panel.onRunsChanged()
+        self._beside.when_done(end)
 
     def say(self, text: str) -> None:
         """Show a sentence."""
         self._ui.statusLabel.text = text
         self.addLog(text)
-
-    def fail(self, error: SegmentationError) -> None:
-        """Show what went wrong before there was a job."""
-        self.showError(error)
 
     def _onSideEvent(self, event: Event) -> None:
         """Show what a job tells, unless a run uses the bar and the line."""
@@ -222,9 +292,23 @@ class RunControl:
                 for order in self._queue.orders
             ]
         )
+        self._stopping = False
         if self.busy:
             self.showProgress(0.0, None)
+        else:
+            self._showSum()
         self._panel.onRunsChanged()
+
+    def _showSum(self) -> None:
+        """What became of several runs."""
+        states = [order.state for order in self._queue.orders]
+        failed = states.count(State.FAILED)
+        if failed and len(states) > 1:
+            self.say(
+                _("{done} of {count} done, {failed} failed: see the list.").format(
+                    done=states.count(State.DONE), count=len(states), failed=failed
+                )
+            )
 
     def showButtons(self, hasVolume: bool) -> None:
         """Apply, which is Cancel while something runs.
@@ -232,10 +316,11 @@ class RunControl:
         :param hasVolume: whether there is something to segment.
         """
         apply, queue = self._ui.applyButton, self._ui.queueButton
-        apply.text = _("&Cancel") if self.busy else _("&Apply")
-        apply.enabled = self.busy or hasVolume
+        canCancel = self.canCancel
+        apply.text = _("&Cancel") if canCancel else _("&Apply")
+        apply.enabled = (canCancel or hasVolume) and not self._stopping
         apply.toolTip = _("Start the segmentation.")
-        if self.busy:
+        if canCancel:
             apply.toolTip = _("Stop the run; the scene stays as it is.")
         elif not hasVolume:
             apply.toolTip = _("Choose a volume first.")
@@ -280,21 +365,37 @@ class RunControl:
 
     # Errors
 
-    def showError(
-        self, error: SegmentationError, options: Mapping[str, object] | None = None
-    ) -> None:
-        """Show what is wrong and what to do, without a dialog.
+    def showError(self, error: SegmentationError) -> None:
+        """Show what went wrong beside the runs, without a dialog."""
+        self._tell(error)
+        if not isinstance(error, CancelledError):
+            self._again = None
+            opening = [r for r in self._remedies(error, {}) if r.action not in _CHANGES]
+            self.errorView.show(error, opening, _volumeNames())
 
-        :param options: arguments of the run that failed.
+    def _showFailure(
+        self,
+        error: SegmentationError,
+        options: Mapping[str, object] | None = None,
+        again: Again | None = None,
+    ) -> None:
+        """Show why a run did not come to its end, and what to do.
+
+        :param options: arguments of the run.
+        :param again: runs it once more, with changes.
         """
         self.showProgress(0.0, None)
-        self.addLog(f"{error} [{error.code}]")
-        logging.info("%s [%s] %s", error, error.code, error.details)
+        self._tell(error)
         if isinstance(error, CancelledError):
             self._ui.statusLabel.text = str(error)
             return
         self._ui.statusLabel.text = _("Not done: see below.")
+        self._again = again
         self.errorView.show(error, self._remedies(error, options or {}), _volumeNames())
+
+    def _tell(self, error: SegmentationError) -> None:
+        self.addLog(f"{error} [{error.code}]")
+        logging.info("%s [%s] %s", error, error.code, error.details)
 
     def _remedies(
         self, error: SegmentationError, options: Mapping[str, object]
@@ -313,17 +414,16 @@ class RunControl:
 
     def onRemedy(self, remedy: Remedy) -> None:
         """Do what a button of the error offers."""
-        actions = {
-            remedies.RETRY: self._again,
-            remedies.RETRY_ON_CPU: functools.partial(self._again, device="cpu"),
-            remedies.USE_FASTER_SPEED: functools.partial(self._again, speed=remedy.speed),
-            remedies.SPLIT_FOR_MEMORY: functools.partial(self._again, force_split=True),
-            remedies.DOWNLOAD_WEIGHTS: functools.partial(self._again, mayDownload=True),
+        if remedy.action in _CHANGES:
+            changes = {"speed": remedy.speed} if remedy.speed else _CHANGES[remedy.action]
+            self._again(**changes)
+            return
+        openers = {
             remedies.CHOOSE_REGION: self._ui.regionSelector.setFocus,
             remedies.OPEN_SETUP: self._panel.openSetup,
             remedies.OPEN_LICENCE: self._panel.openLicence,
         }
-        actions[remedy.action]()
+        openers[remedy.action]()
 
 
 def askedFor(parameters, logic) -> dict[str, object]:
@@ -339,15 +439,26 @@ def askedFor(parameters, logic) -> dict[str, object]:
         **_options(parameters),
     }
     if parameters.findBy == "structures":
-        if not parameters.structures:
+        structures = _offeredStructures(parameters)
+        if not structures:
             raise InputError(
                 "input.no_structure", _("No structure is checked."), _("Check at least one.")
             )
-        return {**asked, "structures": tuple(parameters.structures)}
+        return {**asked, "structures": structures}
     speeds = logic.getSupportedSpeeds(parameters.task)
     if parameters.speed not in speeds:  # as the panel shows
         asked["speed"] = speeds[0]
     return {**asked, "task": parameters.task}
+
+
+def _offeredStructures(parameters) -> tuple[str, ...]:
+    """What is checked and can be found in the volume, as the panel shows it."""
+    volume = parameters.inputVolume
+    modality = volume_modality(volume) if volume else ""
+    offered = {
+        structure.id for group in structures_by_group(modality).values() for structure in group
+    }
+    return tuple(id for id in parameters.structures if id in offered)
 
 
 def engineOf(parameters) -> str:

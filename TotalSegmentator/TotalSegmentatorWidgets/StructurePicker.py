@@ -65,8 +65,13 @@ class StructurePicker:
         wanted = self._checked & self._offered
         return tuple(found.id for found in catalog.structures() if found.id in wanted)
 
-    @structures.setter
-    def structures(self, ids: Iterable[str]) -> None:
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """Ids of all that is checked, also of what the present modality does not offer."""
+        return tuple(found.id for found in catalog.structures() if found.id in self._checked)
+
+    @checked.setter
+    def checked(self, ids: Iterable[str]) -> None:
         self._checked = {id for id in ids if id in self._tree}
         self._showChecks()
 

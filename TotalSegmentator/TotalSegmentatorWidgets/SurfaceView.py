@@ -35,9 +35,10 @@ class SurfaceView:
 
         :param smoothing: of the surfaces, 0 to 1; surfaces that are shown follow it.
         """
-        if node is not self._node:
+        isOther = node is not self._node
+        if isOther:
             self.stop()
-        changed = smoothing != self._smoothing
+        changed = not isOther and smoothing != self._smoothing
         self._node, self._smoothing = node, smoothing
         self._button.enabled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self._button.checked = self._builder is not None or self._isShown()

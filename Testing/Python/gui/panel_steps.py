@@ -29,6 +29,12 @@ def start(panel, host, runs) -> None:
     assert host.wait(lambda: engine_processes(runs), 60), panel.ui.statusLabel.text
 
 
+def cancel(panel, host) -> None:
+    """Click Cancel, but not as the second half of a double click."""
+    host.wait(lambda: False, 0.6)
+    panel.ui.applyButton.click()
+
+
 def finished(panel, host) -> bool:
     return host.wait(lambda: not panel.busy, RUN_TIMEOUT_S)
 

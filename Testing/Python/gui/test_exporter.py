@@ -32,16 +32,13 @@ class Hooks:
         self.jobs: list = []
         self.events: list = []
 
-    def onEvent(self, event) -> None:
-        self.events.append(event)
-
     def start(self, job, whenDone) -> None:
-        self.jobs.append((job.start(), whenDone))
+        self.jobs.append((job.start(self.events.append), whenDone))
 
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def fail(self, error) -> None:
+    def showError(self, error) -> None:
         self.errors.append(error)
 
     def finish(self) -> None:

@@ -39,6 +39,7 @@ def test_mnemonics_are_unique():
     assert len(keys) > 12
     assert len(set(keys)) == len(keys), sorted(keys)
     assert "c" not in keys  # Apply becomes Cancel
+    assert keys and not set(keys) & set("fevh")  # Slicer's own menus: File, Edit, View, Help
 
 
 def test_tab_goes_from_top_to_bottom(panel, volume, host):
@@ -261,7 +262,10 @@ def test_setup_shows_what_there_is(panel, volume, host):
 
 def test_licence_number_is_never_kept_in_the_panel(panel, volume, host, monkeypatch):
     numbers = []
-    monkeypatch.setattr(panel.logic, "setLicense", numbers.append)
+    monkeypatch.setattr(
+        "TotalSegmentatorLib.environment.store_licence",
+        lambda engine, number: numbers.append(number),
+    )
     assert not panel.ui.licenceButton.enabled
     panel.ui.licenceLineEdit.text = " aca_123 "
     panel.ui.licenceButton.click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import time
 
 import pytest
@@ -11,6 +12,8 @@ import slicer
 import vtk
 from panel_steps import error_text, finished, segment_ids, segmentations, start
 from support.processes import engine_processes, wait_until_gone
+
+from TotalSegmentatorLib.jobs import Job
 
 
 @pytest.fixture
@@ -31,6 +34,24 @@ def nothing_left(runs):
 
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def test_scene_closed_during_the_installation(quickPanel, volume, host, monkeypatch):
+    from TotalSegmentatorWidgets import RunControl
+
+    monkeypatch.setattr(RunControl, "confirm", lambda text: True)
+    monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
+    installed = []
+
+    def setup(onEvent):
+        job = Job(lambda context: (time.sleep(0.3), context.check(), installed.append(True)))
+        return quickPanel.logic.followJob(job.start())
+
+    monkeypatch.setattr(quickPanel.logic, "startSetup", setup)
+    quickPanel.ui.applyButton.click()
+    host.closeScene()
+    assert finished(quickPanel, host)
+    assert installed and segmentations() == []
 
 
 def test_scene_closed(running, host, quick):
@@ -85,16 +106,19 @@ def test_voxels_changed_after_they_were_read_do_not_matter(running, volume, host
 
 
 def test_voxels_changed_while_they_are_read_are_found_out(quickPanel, volume, host, monkeypatch):
-    from TotalSegmentatorLib import segment
+    from TotalSegmentatorLib.scene import VoxelsInUse
 
-    original = segment._own_voxels
+    begin = VoxelsInUse.__enter__
 
-    def slowly(image):
+    def slowly(voxels):
+        begin(voxels)
+        started.set()
         time.sleep(0.3)
-        return original(image)
 
-    monkeypatch.setattr(segment, "_own_voxels", slowly)
+    started = threading.Event()
+    monkeypatch.setattr(VoxelsInUse, "__enter__", slowly)
     quickPanel.ui.applyButton.click()
+    assert host.wait(started.is_set, 10)
     slicer.util.arrayFromVolume(volume)[:] = 0
     slicer.util.arrayFromVolumeModified(volume)
     assert finished(quickPanel, host)
@@ -119,7 +143,7 @@ def test_module_left_and_entered_again(running, host, module, quick):
     quick.release()
     assert finished(running, host)
     host.enter(module)
-    assert running._parameterNode.outputSegmentation is segmentations()[0]
+    assert running._parameterNode.resultSegmentation is segmentations()[0]
     assert running.ui.applyButton.text == "&Apply"
 
 

@@ -11,6 +11,7 @@ import slicer
 import vtk
 from panel_steps import (
     apply,
+    cancel,
     error_text,
     finished,
     node_ids,
@@ -21,7 +22,7 @@ from panel_steps import (
 )
 from support.processes import wait_until_gone
 
-from TotalSegmentatorLib.errors import CancelledError, InputError
+from TotalSegmentatorLib.errors import CancelledError, InputError, SetupError
 from TotalSegmentatorLib.images import Image
 from TotalSegmentatorLib.jobs import Job
 from TotalSegmentatorLib.scene import SceneJob, image_to_volume
@@ -31,8 +32,10 @@ def test_apply_brings_a_segmentation(panel, volume, host, runs):
     start(panel, host, runs)
     assert panel.ui.applyButton.text == "&Cancel"
     assert finished(panel, host)
-    node = panel._parameterNode.outputSegmentation
+    node = panel._parameterNode.resultSegmentation
     assert node is not None, panel.ui.statusLabel.text
+    assert panel._parameterNode.outputSegmentation is None  # the next run does not write over it
+    assert panel.ui.resultsCollapsibleButton.text == "Results of ct segmentation (demo)"
     assert node.GetName() == "ct segmentation (demo)"
     assert len(segment_ids(node)) >= 25
     liver = node.GetSegmentation().GetSegment("liver")
@@ -134,7 +137,7 @@ def test_several_volumes_in_one_go(quickPanel, volume, host):
         "ct segmentation",
         "other segmentation",
     }
-    assert panel._parameterNode.outputSegmentation.GetName() == "ct segmentation"
+    assert panel._parameterNode.resultSegmentation is not None
 
 
 def test_runs_can_be_queued_and_taken_out(quickPanel, volume, host, quick):
@@ -190,8 +193,10 @@ def test_cancel_changes_nothing_and_leaves_no_process(panel, volume, earlier, ho
     before = node_ids()
     segmentation = earlier.GetSegmentation()
     start(panel, host, runs)
-    panel.ui.applyButton.click()
+    cancel(panel, host)
     assert panel.ui.statusLabel.text == "Stopping..."
+    panel.setParameter("speed", "fast")  # whatever changes now
+    assert not panel.ui.applyButton.enabled
     assert finished(panel, host)
     assert "cancelled" in panel.ui.statusLabel.text and error_text(panel) == ""
     assert node_ids() == before
@@ -200,6 +205,130 @@ def test_cancel_changes_nothing_and_leaves_no_process(panel, volume, earlier, ho
     assert wait_until_gone(runs) == []
     assert list(runs.iterdir()) == []
     assert panel.ui.applyButton.enabled
+
+
+def test_double_click_on_apply_is_one_click(quickPanel, volume, host, quick):
+    quick.hold()
+    quickPanel.ui.applyButton.click()
+    quickPanel.ui.applyButton.click()
+    assert "Stopping" not in quickPanel.ui.statusLabel.text
+    quick.release()
+    assert finished(quickPanel, host)
+    assert len(segmentations()) == 1
+
+
+def test_second_run_leaves_the_first_result_alone(quickPanel, volume, host):
+    apply(quickPanel, host)
+    (first,) = segmentations()
+    first.GetSegmentation().GetSegment("liver").SetName("corrected by hand")
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
+    other.CopyContent(volume)
+    quickPanel.ui.inputVolumeSelector.setCurrentNode(other)
+    apply(quickPanel, host)
+    assert [node.GetName() for node in segmentations()] == [
+        "ct segmentation",
+        "other segmentation",
+    ]
+    assert first.GetSegmentation().GetSegment("liver").GetName() == "corrected by hand"
+    assert "other segmentation" in quickPanel.ui.resultsCollapsibleButton.text
+
+
+def test_undo_takes_the_report_along(quickPanel, volume, earlier, host):
+    apply(quickPanel, host)
+    assert quickPanel.ui.resultsTree.topLevelItemCount == 2
+    quickPanel.ui.undoButton.click()
+    assert quickPanel.ui.resultsTree.topLevelItemCount == 0
+    quickPanel.ui.undoButton.click()
+    assert quickPanel.ui.resultsTree.topLevelItemCount == 2
+
+
+def test_exception_that_nobody_expected_is_told_and_the_next_goes_on(
+    quickPanel, volume, host, monkeypatch
+):
+    def fails(*arguments, **options):
+        raise ZeroDivisionError("nobody expected this")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quickPanel.logic, "segment", fails)
+        quickPanel.ui.applyButton.click()
+    assert not quickPanel.busy and "internal error" in error_text(quickPanel)
+    apply(quickPanel, host)
+    assert len(segmentations()) == 1
+
+
+def test_volume_that_left_the_scene_while_the_panel_was_left(quickPanel, volume, host, module):
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
+    quickPanel.ui.moreVolumesSelector.setCheckState(other, 2)
+    host.leave()
+    slicer.mrmlScene.RemoveNode(other)
+    host.enter(module)
+    apply(quickPanel, host)
+    assert [node.GetName() for node in segmentations()] == ["ct segmentation"]
+
+
+def test_failed_installation_is_what_is_told(quickPanel, volume, host, monkeypatch):
+    from TotalSegmentatorWidgets import RunControl
+
+    questions: list[str] = []
+
+    def agree(text):
+        questions.append(text)
+        return True
+
+    def setup(onEvent) -> SceneJob:
+        def work(context):
+            raise SetupError("disk.full", "The disk is full.", "Free some space.")
+
+        return quickPanel.logic.followJob(Job(work).start())
+
+    monkeypatch.setattr(RunControl, "confirm", agree)
+    monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
+    monkeypatch.setattr(quickPanel.logic, "startSetup", setup)
+    quickPanel.ui.applyButton.click()
+    quickPanel.ui.queueButton.click()  # does not ask, and does not install, a second time
+    assert finished(quickPanel, host)
+    assert len(questions) == 1
+    assert "The disk is full." in error_text(quickPanel)
+    assert [order.state.value for order in quickPanel.runs._queue.orders] == [
+        "failed",
+        "cancelled",
+        "cancelled",
+    ]
+
+
+def test_first_question_names_the_weights_too(quickPanel, volume, monkeypatch, tmp_path):
+    from TotalSegmentatorWidgets import RunControl
+
+    questions: list[str] = []
+    monkeypatch.setattr(RunControl, "confirm", questions.append)
+    monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
+    quickPanel.ui.weightsPathLineEdit.currentPath = str(tmp_path)
+    quickPanel.setParameter("task", "total")
+    quickPanel.ui.applyButton.click()
+    assert "GB" in questions[0] and "weights" in questions[0] and "MB" in questions[0]
+
+
+def test_error_beside_a_run_does_not_touch_its_display(quickPanel, volume, host, quick):
+    quick.hold()
+    quickPanel.ui.applyButton.click()
+    assert host.wait(lambda: quickPanel.ui.progressBar.value > 0, 30)
+    value, text = quickPanel.ui.progressBar.value, quickPanel.ui.statusLabel.text
+    quickPanel.runs.showError(SetupError("licence.invalid", "Not accepted.", "Check it."))
+    assert (quickPanel.ui.progressBar.value, quickPanel.ui.statusLabel.text) == (value, text)
+    assert "Not accepted." in error_text(quickPanel)
+    assert remedy_button(quickPanel, "open_licence") is not None
+    quick.release()
+    assert finished(quickPanel, host)
+
+
+def test_sum_of_several_runs_tells_of_the_failed_one(quickPanel, volume, host, quick):
+    quick.fail("engine.failed", "The network failed.")
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
+    other.CopyContent(volume)
+    quickPanel.ui.moreVolumesSelector.setCheckState(other, 2)
+    apply(quickPanel, host)
+    assert quickPanel.ui.statusLabel.text == "1 of 2 done, 1 failed: see the list."
+    assert "failed" in quickPanel.ui.queueList.item(0).text()
 
 
 def test_killed_engine_is_one_sentence_and_changes_nothing(
@@ -279,7 +408,7 @@ def test_frames_of_a_sequence(panel, volume, host, runs):
     panel.ui.framesLineEdit.text = "2-3"
     start(panel, host, runs)
     assert finished(panel, host)
-    node = panel._parameterNode.outputSegmentation
+    node = panel._parameterNode.resultSegmentation
     assert "Done: 2 frames segmented." in panel.ui.statusLabel.text
     assert panel.ui.statusLabel.text.count("demo model") == 1
     table = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")

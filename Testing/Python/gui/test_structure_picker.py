@@ -157,7 +157,7 @@ def test_box_of_a_group_checks_all_of_it(panel):
 
 
 def test_box_of_a_group_touches_only_what_the_search_shows(panel):
-    panel.picker.structures = ["urinary_bladder"]
+    panel.picker.checked = ["urinary_bladder"]
     panel.search("kidney")
     group = qt_tree.group(panel.tree, URINARY)
     assert panel.state(URINARY) == "some"
@@ -174,15 +174,15 @@ def test_box_of_a_group_touches_only_what_the_search_shows(panel):
 
 
 def test_setting_structures_checks_them_and_calls_nobody(panel):
-    panel.picker.structures = ["liver", "no_such_thing", *KIDNEYS]
+    panel.picker.checked = ["liver", "no_such_thing", *KIDNEYS]
     assert panel.picker.structures == tuple(id for id in ORDER if id in ("liver", *KIDNEYS))
     assert panel.checked() == {"liver", *KIDNEYS}
-    panel.picker.structures = []
+    panel.picker.checked = []
     assert panel.checked() == set() and panel.calls == 0
 
 
 def test_what_the_modality_lacks_comes_back_with_the_other(panel):
-    panel.picker.structures = ["liver", "rib_left_1"]
+    panel.picker.checked = ["liver", "rib_left_1"]
     panel.picker.setModality("MR")
     assert panel.picker.structures == ("liver",)
     assert panel.checked() == {"liver"}
@@ -196,7 +196,7 @@ def test_what_the_modality_lacks_comes_back_with_the_other(panel):
 def test_clear_unchecks_all(panel):
     panel.ui.clearStructuresButton.click()
     assert panel.calls == 0
-    panel.picker.structures = ["liver", "rib_left_1"]
+    panel.picker.checked = ["liver", "rib_left_1"]
     panel.picker.setModality("MR")
     panel.search("kidney")
     panel.ui.clearStructuresButton.click()
@@ -282,7 +282,7 @@ def test_plan_names_the_largest_preset_only(panel):
 
 
 def test_plan_gives_no_more_than_what_is_checked_of_a_preset(panel):
-    panel.picker.structures = ["rib_left_1", "vertebrae_L1", "lung_upper_lobe_left", "aorta"]
+    panel.picker.checked = ["rib_left_1", "vertebrae_L1", "lung_upper_lobe_left", "aorta"]
     plan = panel.picker.plan("normal", "CT")
     assert set(plan.structures) == set(panel.picker.structures)
     assert plan.steps[0].structures and "lungs" not in panel.ui.planLabel.text
@@ -290,10 +290,10 @@ def test_plan_gives_no_more_than_what_is_checked_of_a_preset(panel):
 
 def test_plan_that_cannot_be_made_says_why(panel):
     panel.picker.setModality("")
-    panel.picker.structures = ["rib_left_1", "brain_aneurysm"]
+    panel.picker.checked = ["rib_left_1", "brain_aneurysm"]
     assert panel.picker.plan("normal", "") is None
     assert "No image gives both" in panel.ui.planLabel.text
-    panel.picker.structures = ["rib_left_1", *sorted(preset("lungs", "CT"))]
+    panel.picker.checked = ["rib_left_1", *sorted(preset("lungs", "CT"))]
     assert {s.task for s in panel.picker.plan("normal", "").steps} == {"total"}
     assert panel.picker.plan("normal", "PT") is None
     assert "'PT'" in panel.ui.planLabel.text
@@ -302,7 +302,7 @@ def test_plan_that_cannot_be_made_says_why(panel):
 def test_plan_gives_whatever_is_checked(panel):
     for modality in ("CT", "MR", ""):
         panel.picker.setModality(modality)
-        panel.picker.structures = ORDER
+        panel.picker.checked = ORDER
         everything = set().union(*offered(modality).values())
         assert set(panel.picker.structures) == everything
         if modality:
@@ -333,7 +333,7 @@ class Clicks(RuleBasedStateMachine):
         self.calls = 0
         self.panel.search("")
         self.panel.picker.setModality("CT")
-        self.panel.picker.structures = []
+        self.panel.picker.checked = []
         self.panel.calls = 0
 
     @property
@@ -382,7 +382,7 @@ class Clicks(RuleBasedStateMachine):
 
     @rule(ids=st.lists(st.sampled_from([*ORDER[:120], "vertebrae", "no_such"]), max_size=9))
     def set(self, ids):
-        self.panel.picker.structures = ids
+        self.panel.picker.checked = ids
         known = set().union(*offered("").values())
         self.wanted = known.intersection(ids)
 

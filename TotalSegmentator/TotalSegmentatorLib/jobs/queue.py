@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import CancelledError, SegmentationError
+from ..errors import CancelledError, SegmentationError, internal_error
 
 
 class Ending(Protocol):
@@ -40,12 +40,15 @@ class Order:
     :param start: starts it; called when its turn has come.
     :param finish: called with what has ended well.
     :param fail: called with what went wrong, a cancellation included.
+    :param needs: an order that must have ended well before; else this one is cancelled without a
+        word, as that one has told what is wrong.
     """
 
     title: str
     start: Callable[[], Ending]
     finish: Callable[[Ending], None]
     fail: Callable[[SegmentationError], None]
+    needs: Order | None = None
     state: State = field(default=State.WAITING, init=False)
     error: SegmentationError | None = field(default=None, init=False)
 
@@ -90,20 +93,33 @@ class RunQueue:
         if self._current is not None:
             self._current.cancel()
 
-    def cancel_all(self) -> None:
-        """Stop the order that runs, and begin no other."""
+    def cancel_all(self, which: Callable[[Order], bool] = lambda order: True) -> None:
+        """Stop the order that runs, and begin no other.
+
+        :param which: leaves an order alone for which it is false.
+        """
         for order in self.waiting:
-            order.state = State.CANCELLED
-        self.cancel()
+            if which(order):
+                order.state = State.CANCELLED
+        if self.running and which(self.running):
+            self.cancel()
+        self._on_change()
+
+    def forget_ended(self) -> None:
+        """List only what runs or waits: an order may keep alive what it worked on."""
+        self.orders = tuple(o for o in self.orders if o.state in (State.RUNNING, State.WAITING))
         self._on_change()
 
     def _go_on(self) -> None:
         while not self.running and self.waiting:
             order = self.waiting[0]
+            if order.needs and order.needs.state in (State.FAILED, State.CANCELLED):
+                order.state = State.CANCELLED
+                continue
             order.state = State.RUNNING
             try:
                 current = order.start()
-            except SegmentationError as error:
+            except Exception as error:
                 _fail(order, error)
                 continue
             self._current = current
@@ -117,12 +133,14 @@ class RunQueue:
                 raise ended.error
             order.finish(ended)
             order.state = State.DONE
-        except SegmentationError as error:
+        except Exception as error:
             _fail(order, error)
         self._go_on()
 
 
-def _fail(order: Order, error: SegmentationError) -> None:
+def _fail(order: Order, error: Exception) -> None:
+    if not isinstance(error, SegmentationError):  # the queue must go on, whatever it is
+        error = internal_error(error)
     order.error = error
     order.state = State.CANCELLED if isinstance(error, CancelledError) else State.FAILED
     order.fail(error)

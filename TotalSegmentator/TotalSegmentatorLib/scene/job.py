@@ -58,10 +58,10 @@ class SceneJob(Generic[R]):
         :param hurry: see :meth:`TotalSegmentatorLib.jobs.Job.poll`.
         """
         if self._job is None or self._polling:  # a handler of events may let timers run
-            return self._job is not None
+            return not self.done
         self._polling = True
         try:
-            if not self._look(hurry):
+            if not self._look(hurry) and not self.done:  # a handler may have abandoned it
                 self._end()
         finally:
             self._polling = False
@@ -99,7 +99,10 @@ class SceneJob(Generic[R]):
         """Wait for the end and return the result.
 
         :raises SegmentationError: what went wrong; the scene is as before.
+        :raises RuntimeError: if a handler of the job's own events waits for it.
         """
+        if self._polling:
+            raise RuntimeError("a handler of events cannot wait for the job that tells them")
         try:
             while self.poll():
                 if self._idle:

@@ -96,9 +96,15 @@ class Results:
         )
         node, table = imported.segmentation_node, None
         numbers = tuple(frame.index + 1 for frame in frames)
-        if make_table:
-            table = target.add_node("vtkMRMLTableNode", f"{node.GetName()} report")
-            fill_table([result.report for result in results], table, numbers)
+        try:
+            if make_table:
+                table = target.add_node("vtkMRMLTableNode", f"{node.GetName()} report")
+                fill_table([result.report for result in results], table, numbers)
+        except Exception:
+            imported.undo()
+            if table is not None:
+                target.scene.RemoveNode(table)
+            raise
         if target.output is not None:
             self._previous[node] = lambda: self._forget(node, imported.undo)
         return SceneResult(node, table, tuple(result.report for result in results), numbers)

@@ -49,23 +49,24 @@ def view_volume(
 
 
 class VoxelsInUse:
-    """The voxels of a volume node while another thread copies them.
+    """The voxels of a volume node while another thread copies them; a context for that thread.
 
     They are not locked, so that an application goes on; a change in that time is found out.
 
-    :param volume_node: its voxels are viewed now.
-    :raises InputError: as :func:`view_volume`.
+    :param volume_node: its voxels must have been viewed just now, see :func:`view_volume`.
     """
 
     def __init__(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self.image, self.notices = view_volume(volume_node)
         self._data = volume_node.GetImageData()
-        self._time = self._data.GetMTime()
+        self._time: int | None = None
         self._copied = threading.Event()
         self._checked = False
 
-    def release(self) -> None:
-        """The copy is made; for the other thread."""
+    def __enter__(self) -> VoxelsInUse:
+        self._time = self._data.GetMTime()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._copied.set()
 
     def check(self) -> None:
@@ -73,7 +74,7 @@ class VoxelsInUse:
 
         :raises InputError: ``input.volume_changed``.
         """
-        if self._checked:
+        if self._checked or self._time is None:
             return
         self._checked = self._copied.is_set()
         if self._data.GetMTime() != self._time:
