@@ -65,7 +65,6 @@ from TotalSegmentatorLib.scene import (
 from TotalSegmentatorLib.scene import Frame as SceneFrame
 from TotalSegmentatorLib.segment import Frame, Segmentation, segment, segment_frames
 from TotalSegmentatorLib.session import Settings
-from TotalSegmentatorLib.work import downloaded_models
 
 # A node, or points in mm RAS of the volume's own space.
 Region = slicer.vtkMRMLMarkupsROINode | Iterable[tuple[float, float, float]]
@@ -706,25 +705,33 @@ class Pulse:
 
     def __init__(self) -> None:
         self._jobs: list[SceneJob] = []
-        self._timer = self._makeTimer()
+        self._timer = None  # only while there are jobs: a connected one keeps this object alive
 
-    def _makeTimer(self):
+    def _start(self) -> None:
         try:
             import qt
         except ModuleNotFoundError:  # slicer-core
-            return None
-        timer = qt.QTimer()
-        timer.setInterval(self.INTERVAL_MSEC)
-        timer.connect("timeout()", self.beat)
-        return timer
+            return
+        self._timer = qt.QTimer()
+        self._timer.setInterval(self.INTERVAL_MSEC)
+        self._timer.connect("timeout()", self.beat)
+        self._timer.start()
+
+    def _stop(self) -> None:
+        if self._timer:
+            self._timer.stop()
+            self._timer.disconnect("timeout()", self.beat)
+            self._timer.deleteLater()  # not at once: it may be calling
+            self._timer = None
 
     def follow(self, job: SceneJob, onDone: Callable[[SceneJob], None] | None = None) -> SceneJob:
         """Poll a job until it has ended, and return it."""
         if onDone:
             job.when_done(onDone)
+        if not self._timer:
+            self._start()
         if self._timer:
             self._jobs.append(job)
-            self._timer.start()
         return job
 
     def beat(self) -> None:
@@ -733,7 +740,7 @@ class Pulse:
             job.poll(hurry=number > 0)
         self._jobs = [job for job in self._jobs if not job.done]
         if not self._jobs:
-            self._timer.stop()
+            self._stop()
 
     def idle(self) -> None:
         """Let the application repaint while a script waits; clicks wait until it has ended."""
@@ -749,8 +756,7 @@ class Pulse:
             job.cancel()
         for job in jobs:
             job.abandon()
-        if self._timer:
-            self._timer.stop()
+        self._stop()
 
 
 #
@@ -1024,7 +1030,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
     def downloadSize(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> int:
         """Megabytes that must be downloaded before :meth:`segment` can do what is asked."""
         runs = self._runs(volume, **asked)
-        models = [model for one in runs.requests for model in downloaded_models(one)]
+        models = [model for one in runs.requests for model in engines.downloaded_models(one)]
         return environment.download_mb(environment.missing_models(models, self._weightsFolder()))
 
     def downloads(self) -> dict[str, int]:
