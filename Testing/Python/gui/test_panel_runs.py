@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 
 import numpy as np
@@ -513,3 +514,16 @@ def test_cancel_in_the_last_moment_changes_nothing(quickPanel, volume, runs):
     with pytest.raises(CancelledError):
         run.wait()
     assert segmentations() == []
+
+
+def test_user_and_folders_with_any_letters(quickPanel, volume, host, monkeypatch, tmp_path):
+    """A private folder, weights and a volume whose names are not ASCII."""
+    folder = tmp_path / "Jürgen Müller 東京"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    volume.SetName("Schädel – Ω")
+    quickPanel.ui.weightsPathLineEdit.currentPath = str(folder)
+    apply(quickPanel, host)
+    assert error_text(quickPanel) == ""
+    assert [node.GetName() for node in segmentations()] == ["Schädel – Ω segmentation"]
+    assert list(folder.iterdir()) == []
