@@ -76,7 +76,7 @@ class RunControl:
         self._beside: SceneJob | None = None
         self._warnings: list[str] = []
         self._startedAt = 0.0
-        self._stopping = False
+        self._stopping: Order | SceneJob | None = None
         self.errorView = ErrorView(ui, self.onRemedy)
         self.queueView = QueueView(ui, self._queue.remove, self._queue.cancel_all)
 
@@ -110,7 +110,7 @@ class RunControl:
         """Ask what runs to stop; it is followed until nothing of it is left."""
         if time.monotonic() - self._startedAt < _DOUBLE_CLICK_S:
             return
-        self._stopping = True
+        self._stopping = self._queue.running or self._beside
         if self.busy:
             self._queue.cancel()
         elif self._beside:
@@ -258,7 +258,7 @@ class RunControl:
         """Start a job beside whatever runs, and show what it tells and what goes wrong."""
 
         def end(following: SceneJob) -> None:
-            self._beside, self._stopping = None, False
+            self._beside = None
             if following.error:
                 self.showError(following.error)
             elif not self.busy:
@@ -292,7 +292,6 @@ class RunControl:
                 for order in self._queue.orders
             ]
         )
-        self._stopping = False
         if self.busy:
             self.showProgress(0.0, None)
         else:
@@ -318,7 +317,8 @@ class RunControl:
         apply, queue = self._ui.applyButton, self._ui.queueButton
         canCancel = self.canCancel
         apply.text = _("&Cancel") if canCancel else _("&Apply")
-        apply.enabled = (canCancel or hasVolume) and not self._stopping
+        active = [one for one in (self._queue.running, self._beside) if one]
+        apply.enabled = (canCancel or hasVolume) and self._stopping not in active
         apply.toolTip = _("Start the segmentation.")
         if canCancel:
             apply.toolTip = _("Stop the run; the scene stays as it is.")
