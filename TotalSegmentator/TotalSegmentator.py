@@ -520,7 +520,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 asked = askedFor(parameters, self.logic)
                 region = regionOf(parameters, volume)
                 estimates = self.logic.estimates(volume, self._hardware, region=region, **asked)
-        self.taskPicker.setDownloads(self.logic.downloads())
+        with contextlib.suppress(SegmentationError):
+            self.taskPicker.setDownloads(self.logic.downloads())
         self.speedPicker.setTexts({speed: self._text(one) for speed, one in estimates.items()})
         self._showSetup(estimates.get(self.speedPicker.speed))
 

@@ -5,6 +5,9 @@ device and the handling of its scores, and for every voxel of the image reading,
 writing. The numbers for processors were measured with TotalSegmentator 2.18 and two cores of
 2.5 GHz; those for GPUs are assumed, as none was at hand. Runs of the past on this very computer
 then correct it. All of it is an estimate, and every sentence about it says so.
+
+Not counted, as their cost was not measured: higher-order resampling (slower, more memory), three
+parts and cropping to the body first (both less memory), removing small blobs.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import environment, runs
+from . import engines, environment, runs
 from .catalog import SPEEDS
 from .environment import Device, Hardware
 from .errors import InputError
 from .history import PastRun
 from .jobs import Request
-from .work import Spacing, Work, downloaded_models, resolution_mm, work_of
+from .jobs.request import OptionValue
+from .work import Spacing, Work, resolution_mm, work_of
 
 # Seconds of starting the engine and importing its packages.
 _START_S = 6.0
@@ -31,7 +35,7 @@ _NETWORK_S = {"totalsegmentator": 7.3, "nnunet": 1.5}
 # Seconds a voxel of a patch takes: of one core, and of a GPU as people have it (assumed).
 _CORE_S = 9e-6
 _GPU_S = {"gpu": 0.12e-6, "mps": 0.6e-6}
-# The official package uses no more threads.
+# nnU-Net uses no more threads unless they are asked for.
 _MOST_CORES = 8
 _SCORE_S = 26e-9
 _IMAGE_VOXEL_S = 88e-9
@@ -153,9 +157,10 @@ def estimate(
     device = hardware.device(requests[0].device)
     parts = [(one, work_of(shape_ijk, spacing_mm, one, weights_folder)) for one in requests]
     corrections = [_correction(one, device, hardware, past) for one in requests]
+    cores = [_cores(one.options.get("threads", 0), hardware) for one in requests]
     times = [
-        _seconds(one.engine, work, device, hardware, len(parts)) * correction.factor
-        for (one, work), correction in zip(parts, corrections, strict=True)
+        _seconds(one.engine, work, device, own_cores, len(parts)) * correction.factor
+        for (one, work), own_cores, correction in zip(parts, cores, corrections, strict=True)
     ]
     spread = max(correction.spread for correction in corrections)
     seconds = sum(times)
@@ -219,14 +224,19 @@ class _Correction:
     runs: int
 
 
-def _seconds(
-    engine: str, work: Work, device: Device, hardware: Hardware, sharing: int = 1
-) -> float:
+def _cores(threads: OptionValue, hardware: Hardware) -> int:
+    """The processor cores that a run computes with.
+
+    :param threads: as in the option; 0 leaves their number to the engine.
+    """
+    return max(1, min(hardware.cores, int(threads) or _MOST_CORES))
+
+
+def _seconds(engine: str, work: Work, device: Device, cores: int, sharing: int = 1) -> float:
     """The formula.
 
     :param sharing: how many runs share one start of the engine.
     """
-    cores = max(1, min(hardware.cores, _MOST_CORES))
     return (
         _START_S / sharing
         + work.networks * _NETWORK_S.get(engine, _NETWORK_S["nnunet"])
@@ -264,7 +274,8 @@ def _on(past: PastRun, device: Device) -> bool:
 
 
 def _times_longer(past: PastRun, device: Device, hardware: Hardware) -> float:
-    times = past.seconds / _seconds(past.engine, past.work, device, hardware)
+    cores = _cores(past.threads, hardware)
+    times = past.seconds / _seconds(past.engine, past.work, device, cores)
     return min(max(times, 1 / _MOST_TIMES), _MOST_TIMES)
 
 
@@ -287,7 +298,7 @@ def _gpu_bytes(work: Work, device: Device) -> int:
 def _download_bytes(requests: Sequence[Request], weights_folder: Path | None) -> int:
     if weights_folder is None:
         return 0
-    models = [model for one in requests for model in downloaded_models(one)]
+    models = [model for one in requests for model in engines.downloaded_models(one)]
     missing = environment.missing_models(tuple(dict.fromkeys(models)), weights_folder)
     return environment.download_bytes(missing)
 

@@ -5,19 +5,17 @@ Nothing about patients is kept: neither names, paths, checksums nor the time of 
 
 from __future__ import annotations
 
-import datetime
 import json
-import math
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from .engines.contract import DOWNLOAD, timing_key
 from .environment import user_data_folder
-from .errors import SegmentationError
 from .images import Image, crop, voxel_box, whole_file
 from .jobs import Request
 from .jobs.workspace import try_lock
@@ -28,6 +26,10 @@ FILE = "runs.jsonl"
 KEPT = 500
 _SCHEMA = 1
 _WAIT_S = 1.0
+# No run is as long or as large; greater numbers come of a damaged file.
+_LARGEST = 1e18
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,9 @@ class PastRun:
     :param part: whether only some structures were asked for.
     :param device: ``cpu``, ``gpu`` or ``mps``.
     :param device_title: name of the GPU; empty for the processor.
-    :param threads: threads of the processor that were used.
+    :param threads: threads of the processor that were asked for; 0: as many as the engine takes.
     :param work: what was computed.
-    :param seconds: all that people waited for.
-    :param steps_s: seconds of its steps.
-    :param version: that of this library.
-    :param date: the day, as ``2026-11-21``.
+    :param seconds: all that people waited for, but for downloads.
     """
 
     engine: str
@@ -57,9 +56,6 @@ class PastRun:
     threads: int
     work: Work
     seconds: float
-    steps_s: Mapping[str, float] = field(default_factory=dict)
-    version: str = ""
-    date: str = ""
 
 
 def record(
@@ -70,7 +66,7 @@ def record(
 ) -> None:
     """Keep how long a finished segmentation took.
 
-    It never fails: a folder that cannot be written to costs nothing but better estimates.
+    It never fails: a finished result must not be lost for the sake of better estimates.
 
     :param report: that of the segmentation.
     :param image: what was segmented.
@@ -81,19 +77,20 @@ def record(
         past = _past_runs(report, image, weights_folder)
         if past:
             _append(past, folder or user_data_folder())
-    except (OSError, SegmentationError):
-        pass  # nothing that anybody waits for
+    except Exception:  # whatever it is, nobody waits for it
+        _log.debug("The run could not be noted.", exc_info=True)
 
 
 def _past_runs(
     report: Mapping[str, Any], image: Image, weights_folder: Path | None
 ) -> list[PastRun]:
     steps = [sum(run["timings_s"].values()) for run in report["runs"]]
+    downloads = [run["timings_s"].get(timing_key(DOWNLOAD), 0.0) for run in report["runs"]]
     # Starting the engine and measuring the structures is done for all runs together.
     shared = max(0.0, report["timings_s"]["total"] - sum(steps)) / len(steps)
     return [
-        _past_run(run, image, round(seconds + shared, 3), weights_folder)
-        for run, seconds in zip(report["runs"], steps, strict=True)
+        _past_run(run, image, round(seconds - download + shared, 3), weights_folder)
+        for run, seconds, download in zip(report["runs"], steps, downloads, strict=True)
         if run["provenance"].get("device")
     ]
 
@@ -112,12 +109,9 @@ def _past_run(
         part=bool(request.structures),
         device="gpu" if kind == "cuda" else kind,
         device_title=title.removesuffix(")"),
-        threads=int(run["provenance"].get("threads", 0)),
+        threads=int(request.options.get("threads", 0)),
         work=work_of(image.shape_ijk, image.spacing, request, weights_folder),
         seconds=seconds,
-        steps_s=dict(run["timings_s"]),
-        version=__version__,
-        date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
     )
 
 
@@ -126,8 +120,11 @@ def load(folder: Path | None = None) -> tuple[PastRun, ...]:
 
     :param folder: where runs are kept; the user's data by default.
     """
-    runs = [_run_from(line) for line in _lines((folder or user_data_folder()) / FILE)]
-    return tuple(run for run in runs if run)[-KEPT:]
+    try:
+        lines = _lines((folder or user_data_folder()) / FILE)
+    except RuntimeError:  # there is no home folder
+        return ()
+    return tuple(run for run in map(_run_from, lines) if run)[-KEPT:]
 
 
 def _run_from(line: str) -> PastRun | None:
@@ -136,9 +133,9 @@ def _run_from(line: str) -> PastRun | None:
         if values.pop("schema") != _SCHEMA:
             return None
         run = PastRun(**{**values, "work": Work(**values["work"])})
-        numbers = (*asdict(run.work).values(), run.seconds)
-        return run if all(0 < number < math.inf for number in numbers) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        numbers = (*asdict(run.work).values(), run.seconds, 1 + run.threads)
+        return run if all(0 < number < _LARGEST for number in numbers) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -13,6 +13,7 @@ from . import catalog, engines, environment
 from .engines.contract import DEVICE_PATTERN
 from .errors import InputError
 from .jobs import Request
+from .jobs.request import MOST_POINTS
 from .session import Settings
 
 CUSTOM_TASK = "custom"
@@ -87,8 +88,18 @@ def complete(request: Request, modality: str = "") -> Runs:
 
 
 def _check_region(request: Request) -> None:
+    if len(request.region) > MOST_POINTS:
+        raise InputError(
+            "input.bad_region",
+            f"The region has {len(request.region)} points.",
+            f"Give at most {MOST_POINTS}: the corners of a box are enough.",
+        )
     for point in request.region:
-        if len(point) != 3 or not all(map(math.isfinite, point)):
+        try:
+            finite = len(point) == 3 and all(math.isfinite(float(x)) for x in point)
+        except OverflowError:  # a whole number may be too large for one with a fraction
+            finite = False
+        if not finite:
             raise InputError(
                 "input.bad_region",
                 "The region has a point that does not consist of three finite numbers.",
@@ -147,21 +158,11 @@ def _with_options(request: Request) -> Request:
 def check(runs: Runs, settings: Settings) -> Runs:
     """What can be known of this computer before minutes are spent; returns the runs.
 
-    :raises SetupError: ``weights.missing``, ``licence.missing``.
+    :raises SetupError: ``licence.missing``; see :func:`.environment.check_weights`.
     """
     tasks = [catalog.task(one.task) for one in runs.requests if one.task != CUSTOM_TASK]
     environment.check_licence([t.title for t in tasks if t.licensed], settings.engine.variables)
-    models = list(dict.fromkeys(model for one in runs.requests for model in _models(one)))
+    models = [model for one in runs.requests for model in engines.downloaded_models(one)]
+    models = list(dict.fromkeys(models))
     environment.check_weights(models, settings.weights_folder, settings.may_download)
     return runs
-
-
-def _models(request: Request) -> tuple[catalog.Model, ...]:
-    """The models that must be downloaded before a run."""
-    if request.engine != "totalsegmentator":
-        return ()
-    return catalog.task(request.task).required_models(
-        request.speed,
-        engines.spec(request.engine).own_structures(request.task, request.structures),
-        robust_crop=bool(request.options.get("robust_crop")),
-    )

@@ -117,7 +117,7 @@ def work_of(
     """The work of one completed request on an image.
 
     Of the official package's options only robust cropping changes it: what the others cost or
-    save (parts of the image, the body first, smoother borders) is not known.
+    save is not known, see :mod:`.estimate`.
 
     :param shape_ijk: voxels of the image, or of the region that is run.
     :param spacing_mm: their distances.
@@ -133,15 +133,6 @@ def work_of(
         image_voxels=float(math.prod(shape_ijk)),
         largest_scores=max(one.scores for one in passes),
         largest_patch=max(math.prod(p.network.patch) * p.network.features for p in passes),
-    )
-
-
-def downloaded_models(request: Request) -> tuple[Model, ...]:
-    """The models that must be on this computer for a completed request; none for a folder's."""
-    if _is_folder(request):
-        return ()
-    return catalog.task(request.task).required_models(
-        request.speed, _own_structures(request), bool(request.options.get("robust_crop"))
     )
 
 

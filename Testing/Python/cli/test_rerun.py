@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from TotalSegmentatorLib.cli import rerun as rerun_module
 from TotalSegmentatorLib.environment.paths import interpreter
+from TotalSegmentatorLib.errors import CancelledError
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,53 @@ def test_what_is_no_report_is_refused(call, tmp_path):
     path.write_text(json.dumps(whole))
     answer = call("rerun", path, "-o", tmp_path / "out")
     assert answer.code == 2 and "[input.no_path]" in answer.err
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch, call):
+    """Rerun a report with these values in its request; returns the answer and what is prepared."""
+
+    def rerun(**values: object):
+        image = tmp_path / "ct.nii"
+        nibabel.save(nibabel.Nifti1Image(np.zeros((12, 12, 12), np.int16), np.eye(4)), image)
+        report = {
+            "schema": 1,
+            "input": {"path": str(image), "sha256": ""},
+            "request": values,
+            "provenance": {},
+            "structures": [],
+        }
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        prepared = []
+
+        def prepare(request, *_, **__):
+            prepared.append(request)
+            raise CancelledError
+
+        monkeypatch.setattr(rerun_module, "prepare", prepare)
+        arguments = ["--input", image, "-o", tmp_path / "out"]
+        return call("rerun", tmp_path / "report.json", *arguments), prepared
+
+    return rerun
+
+
+@pytest.mark.parametrize("value", [True, "yes", False])
+def test_a_report_cannot_lift_a_protection(foreign, tmp_path, value):
+    """It may come from anybody, and an untrusted model can run any code."""
+    options = {"trust_model": value, "step_size": 0.7}
+    answer, (request,) = foreign(task="custom", model=str(tmp_path / "model"), options=options)
+    assert request.options == {"step_size": 0.7}
+    assert ("warning" in answer.err) is bool(value)
+    assert ("--trust-model" in answer.err) is bool(value)
+
+
+def test_a_report_names_its_model_in_full(foreign, tmp_path, monkeypatch):
+    """Else it would be what lies below the folder in which the command happens to be called."""
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    answer, prepared = foreign(task="custom", model="model")
+    assert answer.code == 2 and "[input.bad_model]" in answer.err
+    assert prepared == []
 
 
 def test_the_report_itself_is_not_overwritten(first, call):

@@ -2,11 +2,13 @@
 
 python run_engine_code.py derived FOLDER
 python run_engine_code.py threads
-python run_engine_code.py options
+python run_engine_code.py options FOLDER
+python run_engine_code.py downloads FOLDER
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator"))
+from TotalSegmentatorLib.engines import downloaded_models
 from TotalSegmentatorLib.engines.contract import Reporter, Run
 from TotalSegmentatorLib.engines.devices import cpu_threads
 from TotalSegmentatorLib.engines.totalsegmentator import SPEC, engine
@@ -93,15 +96,41 @@ def options(folder: Path) -> dict:
         called.update(arguments, seen_threads=torch.get_num_threads())
         return nibabel.Nifti1Image(labels.array.T.astype(np.uint8), AFFINE)
 
+    engine._download = lambda run: None
     engine._official_function = lambda run: stand_in
     given = {"remove_small_blobs": True, "small_blobs_mm3": 75.0, "threads": 3, "force_split": True}
-    request = Request("body", structures=("skin",), device="cpu", options=given)
+    request = Request("body", "totalsegmentator", structures=("skin",), device="cpu", options=given)
     result = engine.run(a_run(folder, request))
     threads = result.provenance["threads"]
     names = [list(one.label_names.values()) for one in result.derived]
     return {**called, "provenance": threads, "own": list(result.label_names), "derived": names}
 
 
+def downloads(folder: Path) -> dict:
+    """What is got of two models, of which one is there, and which step takes the time of it."""
+    from totalsegmentator import config, libs
+
+    image, labels = body_in_air()
+    write_nifti(image, folder / "image.nii")
+    request = Request("body", "totalsegmentator", device="cpu", options={"body_seg": True})
+    models = downloaded_models(request)
+    (folder / models[0].folder).mkdir()
+    got: list = []
+
+    def get(id: int) -> None:
+        got.append(id)
+        time.sleep(0.5)
+        (folder / models[1].folder).mkdir()
+
+    array = labels.array.T.astype(np.uint8)
+    engine._official_function = lambda run: lambda *_, **__: nibabel.Nifti1Image(array, AFFINE)
+    config.get_weights_dir = lambda: folder
+    libs.download_pretrained_weights = get
+    timings = [engine.run(a_run(folder, request)).timings_s for _ in range(2)]
+    return {"needed": [model.dataset_id for model in models], "got": got, "timings": timings}
+
+
 command, *folders = sys.argv[1:]
-answer = {"derived": derived, "threads": threads, "options": options}[command](*map(Path, folders))
+commands = {"derived": derived, "threads": threads, "options": options, "downloads": downloads}
+answer = commands[command](*map(Path, folders))
 sys.__stdout__.write(json.dumps(answer) + "\n")

@@ -149,6 +149,15 @@ def test_options_reach_the_package(engine, tmp_path):
     assert called["own"] == [] and called["derived"] == [["skin"]]
 
 
+def test_a_download_is_a_step_of_its_own(engine, tmp_path):
+    """Only of what is not there, and not a part of the time that computing takes."""
+    answer = in_engine(engine, "downloads", tmp_path)
+    assert answer["needed"] == [300, 299] and answer["got"] == [299]
+    first, second = answer["timings"]
+    assert first["downloading_the_weights"] >= 0.5 > first["running_the_network"]
+    assert "downloading_the_weights" not in second
+
+
 def test_cancel_in_the_network(engine, weights, sample, runs):
     events: list = []
     job = start(engine, weights, sample, Request("total", speed="fast"), events)

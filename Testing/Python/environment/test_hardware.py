@@ -13,9 +13,10 @@ import pytest
 from TotalSegmentatorLib import environment
 from TotalSegmentatorLib.environment import EngineEnvironment, hardware
 from TotalSegmentatorLib.errors import SetupError
+from TotalSegmentatorLib.jobs import EngineCommand
 
 GB = 10**9
-GPU = {"title": "NVIDIA Test", "capability": "8.6", "total_bytes": 8 * GB, "free_bytes": 6 * GB}
+GPU = {"title": "NVIDIA Test", "total_bytes": 8 * GB, "free_bytes": 6 * GB}
 FACTS = {"torch": "2.13.0", "gpus": [GPU, {**GPU, "free_bytes": 0}], "mps": None}
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts as interpreters")
@@ -55,11 +56,35 @@ def test_real_engine_tells_its_torch(engine):
     assert found.device("auto") == found.devices[0]
 
 
+@pytest.mark.parametrize("guarded", [True, False], ids=["3.11 and later", "3.10"])
+def test_what_lies_in_the_temporary_folder_is_not_run(tmp_path, monkeypatch, guarded):
+    """Everybody may write there, and ``python -m`` imports from where it is started."""
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    for module in ("torch", "json"):
+        (planted / f"{module}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
+    monkeypatch.setattr("tempfile.tempdir", str(planted))
+    monkeypatch.chdir(planted)
+    if not guarded:  # what an older Python makes of the variable
+        command = EngineEnvironment.command
+
+        def without(self, extra=None, module=""):
+            made = command(self, extra, module)
+            variables = {k: v for k, v in made.variables.items() if k != "PYTHONSAFEPATH"}
+            return EngineCommand(made.arguments, variables)
+
+        monkeypatch.setattr(EngineEnvironment, "command", without)
+    with pytest.raises(SetupError) as caught:  # this interpreter has no torch
+        environment.probe(EngineEnvironment(Path(sys.executable)))
+    assert "No module named 'torch'" in caught.value.details
+    assert not (tmp_path / "run").exists()
+
+
 @posix
 def test_gpus_come_first_and_are_numbered(fake):
     found = environment.probe(fake(printing(FACTS)))
     assert [device.id for device in found.devices] == ["gpu:0", "gpu:1", "cpu"]
-    assert found.devices[0] == environment.Device("gpu:0", "NVIDIA Test", 8 * GB, 6 * GB, "8.6")
+    assert found.devices[0] == environment.Device("gpu:0", "NVIDIA Test", 8 * GB, 6 * GB)
     assert found.devices[1].free_bytes == 0
     assert found.torch == "2.13.0"
     for name, id in (("auto", "gpu:0"), ("gpu", "gpu:0"), ("gpu:1", "gpu:1"), ("cpu", "cpu")):

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from TotalSegmentatorLib.environment import EngineEnvironment, store_licence
+from TotalSegmentatorLib.environment import (
+    EngineEnvironment,
+    check_licence,
+    licence,
+    store_licence,
+)
 from TotalSegmentatorLib.errors import SetupError
 
 NUMBER = "aca_0123456789ABCD"
@@ -39,6 +44,29 @@ def test_number_goes_through_standard_input_only(status, tmp_path, capfd):
     for place in ("arguments", "variables"):
         assert NUMBER not in (tmp_path / place).read_text()
     assert NUMBER not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["3.11 and later", "3.10"])
+def test_what_lies_in_the_current_folder_is_not_run(guarded, tmp_path, monkeypatch):
+    """``python -c`` imports from where it is started."""
+    (tmp_path / "totalsegmentator").mkdir()
+    planted = "open('run', 'w')"
+    (tmp_path / "totalsegmentator" / "__init__.py").write_text(planted)
+    monkeypatch.chdir(tmp_path)
+    if not guarded:  # what an older Python makes of the variable
+        variables = licence.clean_variables() | {"PYTHONSAFEPATH": ""}
+        monkeypatch.setattr(licence, "clean_variables", lambda _: variables)
+    with pytest.raises(SetupError) as caught:  # this interpreter has no such package
+        store_licence(EngineEnvironment(Path(sys.executable)), NUMBER)
+    assert caught.value.code == "licence.invalid"
+    assert not list(tmp_path.rglob("run"))
+
+
+def test_the_remedy_is_true_for_every_face(tmp_path):
+    with pytest.raises(SetupError) as caught:
+        check_licence(["Face"], {"TOTALSEG_HOME_DIR": str(tmp_path)})
+    assert caught.value.code == "licence.missing"
+    assert "(" not in caught.value.remedy.replace("(free for non-commercial use)", "")
 
 
 def test_missing_interpreter_is_one_sentence(tmp_path):

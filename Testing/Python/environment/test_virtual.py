@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from TotalSegmentatorLib.environment import Observer, interpreter
+from TotalSegmentatorLib.environment.paths import import_folder
 from TotalSegmentatorLib.environment.virtual import MARKER, Recipe, Step, is_ready, make, marker
 from TotalSegmentatorLib.errors import CancelledError, SetupError
 from TotalSegmentatorLib.jobs.workspace import try_lock
@@ -136,3 +137,17 @@ def test_old_python_is_refused(tmp_path):
         make(tmp_path / "engine", recipe(), base=old)
     assert caught.value.code == "environment.python_version"
     assert "3.8" in caught.value.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script as interpreter")
+def test_no_step_works_in_a_folder_that_others_may_write_to(tmp_path, monkeypatch):
+    """``python -m`` imports from where it is started."""
+    base, log = tmp_path / "bin" / "python", tmp_path / "folders"
+    base.parent.mkdir()
+    base.write_text(f'#!/bin/sh\npwd >> {log}\n[ "$1" = -c ] && echo 3 12\n')
+    base.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SetupError) as caught:
+        make(Path("engine"), recipe(), base=Path("bin/python"))
+    assert caught.value.code == "environment.venv_failed"
+    assert log.read_text().splitlines() == [str(import_folder())] * 2

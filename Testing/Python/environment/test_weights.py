@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import zipfile
 from pathlib import Path
@@ -54,7 +55,8 @@ def test_download_needs_consent(tmp_path):
     with pytest.raises(SetupError) as caught:
         environment.check_weights(MODELS, tmp_path, may_download=False)
     assert caught.value.code == "weights.missing"
-    assert "--yes" in caught.value.remedy
+    assert caught.value.remedy.startswith("Allow the download, or")
+    assert "--" not in caught.value.remedy  # the panel shows it too
 
 
 def test_offline_is_known_before_the_start(tmp_path, monkeypatch):
@@ -65,7 +67,7 @@ def test_offline_is_known_before_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", refuse)
     with pytest.raises(SetupError) as caught:
         environment.check_weights(MODELS, tmp_path, may_download=True)
-    assert caught.value.code == "weights.missing"
+    assert caught.value.code == "weights.offline"
     assert "proxy" in caught.value.remedy
 
 
@@ -75,6 +77,25 @@ def test_damaged_model_is_set_aside_for_the_download(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "is_online", lambda purpose: True)
     environment.check_weights(MODELS[:1], tmp_path, may_download=True)
     assert [path.name for path in tmp_path.iterdir()] == [MODELS[0].folder + ".damaged1"]
+
+
+@pytest.mark.parametrize("what", ["open", "rename"])
+def test_a_folder_that_may_not_be_used_is_told_in_one_sentence(tmp_path, monkeypatch, what):
+    checkpoint = put_model(tmp_path, MODELS[0])
+    if what == "rename":
+        checkpoint.write_bytes(b"")
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(checkpoint))
+
+    monkeypatch.setattr(weights, "is_online", lambda purpose: True)
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(weights, "_is_whole", refuse if what == "open" else lambda path: False)
+    with pytest.raises(SetupError) as caught:
+        environment.check_weights(MODELS[:1], tmp_path, may_download=True)
+    assert caught.value.code == "weights.unreadable"
+    assert "Permission denied" in caught.value.message and str(tmp_path) not in str(caught.value)
+    assert MODELS[0].folder in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from TotalSegmentatorLib.jobs import (
     Warned,
 )
 from TotalSegmentatorLib.jobs.events import from_line, to_line
+from TotalSegmentatorLib.jobs.request import MOST_POINTS
 
 texts = st.text(max_size=30)
 requests = st.builds(
@@ -51,12 +52,18 @@ def test_request_of_another_version_is_refused(change):
 @pytest.mark.parametrize(
     "region",
     [5, "0,1,2", None, {}, [1, 2, 3], [[1, 2]], [[1, 2, 3, 4]], [["1", "2", "3"]], [[1, 2, True]],
-     [[1, 2, float("nan")]], [[1, 2, float("inf")]], [[1, 2, 3], 4], ["123"]],
+     [[1, 2, float("nan")]], [[1, 2, float("inf")]], [[1, 2, 3], 4], ["123"],
+     [[1, 2, 10**400]], [[1, 2, -(10**400)]], [[1, 2, 3]] * (MOST_POINTS + 1)],
 )  # fmt: skip
 def test_a_region_is_a_list_of_points(region):
     with pytest.raises(InputError) as caught:
         Request.from_dict({**Request().to_dict(), "region": region})
     assert caught.value.code == "input.bad_request"
+
+
+def test_a_region_may_have_as_many_points_as_allowed():
+    region = [[1, 2, 3]] * MOST_POINTS
+    assert len(Request.from_dict({"region": region}).region) == MOST_POINTS
 
 
 def test_a_request_without_a_region_is_of_the_whole_image():

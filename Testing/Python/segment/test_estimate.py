@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib.engines import downloaded_models
 from TotalSegmentatorLib.environment import Device, Hardware
 from TotalSegmentatorLib.errors import InputError, SetupError
 from TotalSegmentatorLib.estimate import (
@@ -39,6 +40,7 @@ CLINICAL = ((488, 404, 224), (0.75, 0.75, 1.5))
 TRUNK = ((500, 500, 700), (1.0, 1.0, 1.0))
 
 TASKS = [(task.id, speed) for task in catalog.tasks() for speed in task.speeds]
+WITH_SPEEDS = [task for task in catalog.tasks() if len(task.speeds) > 1]
 shapes = st.tuples(*[st.integers(3, 1200)] * 3)
 spacings = st.tuples(*[st.floats(0.2, 6.0)] * 3)
 
@@ -106,13 +108,12 @@ def test_a_larger_image_is_never_cheaper(shape, spacing, axis, more, task):
 
 
 @settings(max_examples=60)
-@given(shapes, spacings, st.sampled_from([TWO_CORES, WITH_GPU]))
-def test_a_finer_speed_is_never_cheaper(shape, spacing, hardware):
-    for task in catalog.tasks():
-        found = estimate_speeds(shape, spacing, Request(task=task.id), hardware)
-        assert list(found) == list(task.speeds)
-        times = [one.seconds for one in found.values()]
-        assert times == sorted(times, reverse=True)
+@given(shapes, spacings, st.sampled_from([TWO_CORES, WITH_GPU]), st.sampled_from(WITH_SPEEDS))
+def test_a_finer_speed_is_never_cheaper(shape, spacing, hardware, task):
+    found = estimate_speeds(shape, spacing, Request(task=task.id), hardware)
+    assert list(found) == list(task.speeds)
+    times = [one.seconds for one in found.values()]
+    assert times == sorted(times, reverse=True)
 
 
 def test_a_region_is_cheaper_than_the_whole():
@@ -126,6 +127,29 @@ def test_more_cores_and_a_gpu_are_quicker():
     times = [of(TRUNK, "total", hardware=hardware) for hardware in (TWO_CORES, sixteen, WITH_GPU)]
     assert times[0].seconds > 2 * times[1].seconds > 2 * times[2].seconds
     assert of(TRUNK, "total", hardware=WITH_GPU, device="cpu").seconds == times[0].seconds
+
+
+def test_threads_count():
+    """As many as are asked for, but no more than there are cores."""
+    sixteen = dataclasses.replace(TWO_CORES, cores=16)
+    times = [
+        of(TRUNK, "total", hardware=sixteen, options={"threads": threads}).seconds
+        for threads in (1, 2, 8, 16, 64)
+    ]
+    assert times[0] > 1.7 * times[1] > 1.7 * times[2] > 1.7 * times[3]
+    assert times[3] == times[4]
+    assert of(TRUNK, "total", hardware=sixteen).seconds == times[2]  # what nnU-Net takes
+    assert of(TRUNK, "total", options={"threads": 2}).seconds == of(TRUNK, "total").seconds
+
+
+def test_a_past_run_with_few_threads_does_not_make_others_slow():
+    one_thread = of(TRUNK, "total", options={"threads": 1})
+    work = work_of(*TRUNK, complete(Request(task="total")).requests[0])
+    past = PastRun(
+        "totalsegmentator", "total", "normal", False, "cpu", "", 1, work, one_thread.seconds
+    )
+    again = of(TRUNK, "total", past=[past] * ENOUGH)
+    assert again.seconds == pytest.approx(of(TRUNK, "total").seconds)
 
 
 def test_structures_and_crops_save_work():
@@ -168,7 +192,7 @@ def past_run(times: float, speed: str = "fast", task: str = "total", **more) -> 
     """A run that took so many times longer than the formula says."""
     formula = of(CLINICAL, task, speed)
     work = work_of(*CLINICAL, complete(Request(task=task, speed=speed)).requests[0])
-    values = {"device": "cpu", "device_title": "", "threads": 2, "part": False, **more}
+    values = {"device": "cpu", "device_title": "", "threads": 0, "part": False, **more}
     seconds = formula.seconds * times
     return PastRun("totalsegmentator", task, speed, work=work, seconds=seconds, **values)
 
@@ -236,6 +260,20 @@ def test_what_must_be_downloaded(tmp_path):
     assert rest.download_bytes == catalog.archive(models[4]).size_bytes
     assert rest.download == "230 MB"
     assert estimate(*CLINICAL, requests, TWO_CORES).download == ""
+
+
+def test_a_crop_to_the_body_needs_its_model():
+    def models(task: str, body_seg: bool, *structures: str) -> list[int]:
+        request = Request(task=task, structures=structures, options={"body_seg": body_seg})
+        (one,) = complete(request).requests
+        return [model.dataset_id for model in downloaded_models(one)]
+
+    assert models("total", True) == [300, *models("total", False)]
+    # Cropped to something else already, or not done by the package.
+    for task, *structures in (("total", "liver"), ("breasts",), ("lung_vessels",), ("total_mr",)):
+        crops = catalog.task(task).crop or structures or task.endswith("_mr")
+        expected = models(task, False, *structures)
+        assert models(task, True, *structures) == (expected if crops else [300, *expected])
 
 
 def test_speeds_of_a_plan_are_told_once_each():

@@ -37,13 +37,43 @@ def test_a_run_comes_back(tmp_path):
     record(report(), image(), folder=tmp_path)
     (past,) = load(tmp_path)
     assert (past.engine, past.task, past.speed) == ("totalsegmentator", "total", "fast")
-    assert (past.device, past.device_title, past.threads) == ("cpu", "", 2)
+    assert (past.device, past.device_title, past.threads) == ("cpu", "", 0)
     assert past.seconds == 31.0
-    assert past.steps_s == {"running_the_network": 8.0, "writing_the_labels": 2.0}
     assert past.work.image_voxels == 8000
     assert past.work.networks == 1
     assert not past.part
-    assert len(past.date) == 10 and past.version
+
+
+def test_threads_are_those_asked_for(tmp_path):
+    record(report(dataclasses.replace(TASK, options={"threads": 3})), image(), folder=tmp_path)
+    assert load(tmp_path)[0].threads == 3
+
+
+def test_a_download_is_no_computing(tmp_path):
+    values = report(TASK, TASK, total=641.0)
+    first = values["runs"][0]
+    first["timings_s"] = {**first["timings_s"], "downloading_the_weights": 600.0}
+    record(values, image(), folder=tmp_path)
+    assert [past.seconds for past in load(tmp_path)] == [20.5, 20.5]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, KeyError, OverflowError])
+def test_a_result_is_never_lost_for_it(monkeypatch, caplog, error):
+    def fail() -> None:
+        raise error("Could not determine home directory.")
+
+    monkeypatch.setattr(history, "user_data_folder", fail)
+    with caplog.at_level("DEBUG"):
+        record(report(), image())
+    assert "could not be noted" in caplog.text
+
+
+def test_without_a_home_there_are_no_past_runs(monkeypatch):
+    def fail() -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(history, "user_data_folder", fail)
+    assert load() == ()
 
 
 def test_nothing_of_the_patient_is_kept(tmp_path):
@@ -120,6 +150,12 @@ DAMAGES = {
     "not a number": lambda line: line.replace("31.0", "NaN"),
     "infinite": lambda line: line.replace("31.0", "Infinity"),
     "negative": lambda line: line.replace("31.0", "-1"),
+    "too long to be true": lambda line: line.replace("31.0", "1" + "0" * 400),
+    "too large to be true": lambda line: line.replace('"networks": 1', '"networks": 1e300'),
+    "too many digits": lambda line: line.replace("31.0", "1" * 5000),
+    "too deep": lambda line: "[" * 200_000,
+    "a list of lists": lambda line: line.replace("31.0", "[" * 500 + "]" * 500),
+    "negative threads": lambda line: line.replace('"threads": 0', '"threads": -1'),
     "no text": lambda line: "\x00\xff",
 }
 

@@ -100,6 +100,8 @@ def test_speeds_of_the_catalogue_are_in_the_order_that_remedies_expect():
         ("licence.missing", ["open_licence"]),
         ("weights.missing", ["download_weights"]),
         ("weights.download_failed", ["retry"]),
+        ("weights.offline", ["retry"]),
+        ("weights.unreadable", ["retry"]),
         ("network.unreachable", ["retry"]),
         ("engine.crashed", ["retry"]),
         ("engine.internal", []),

@@ -11,7 +11,7 @@ from .planning import Plan, Step, plan
 from .structures import Structure, find_structures, structure, structures
 from .tasks import SPEEDS, Crop, Model, Task, check_structures, task, tasks
 from .terminology import ANATOMIC_CONTEXT, TERMINOLOGY_CONTEXT, Code
-from .weights import TYPICAL_BYTES, Archive, archive, archives
+from .weights import TYPICAL_BYTES, Archive, archive
 
 __all__ = [
     "ANATOMIC_CONTEXT",
@@ -29,7 +29,6 @@ __all__ = [
     "Task",
     "Wanted",
     "archive",
-    "archives",
     "check_structures",
     "find_structures",
     "groups",

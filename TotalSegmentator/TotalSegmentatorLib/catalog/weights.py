@@ -38,11 +38,6 @@ def archive(model: Model) -> Archive | None:
     return _table().get((model.release, f"{model.folder}.zip"))
 
 
-def archives() -> tuple[Archive, ...]:
-    """All public archives, also those of models that no task of the catalogue has any more."""
-    return tuple(_table().values())
-
-
 @cache
 def _table() -> Mapping[tuple[str, str], Archive]:
     with open(_DATA, encoding="utf-8", newline="") as file:

@@ -16,6 +16,12 @@ from .. import jobs
 from ..errors import SegmentationError
 from ..jobs import Event
 
+# What an error's own remedy, which every face shows, cannot name.
+_HINTS = {
+    "weights.missing": " Here --yes allows it.",
+    "licence.missing": " Here the engine's own command totalseg_set_license stores it.",
+}
+
 
 class Say:
     """Lines for people, on standard error."""
@@ -36,7 +42,7 @@ class Say:
     def error(self, error: SegmentationError) -> None:
         """An error as one line; its details only with ``--verbose``."""
         self.detail(error.details)
-        self.console.print(f"error: {error} [{error.code}]")
+        self.console.print(f"error: {error}{_HINTS.get(error.code, '')} [{error.code}]")
 
     def event(self, event: Event) -> None:
         """An event of a run that is not shown by a bar."""

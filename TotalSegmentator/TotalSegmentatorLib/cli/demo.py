@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..environment import user_data_folder
+from ..environment.paths import import_folder
 from ..environment.sample_data import is_cached, sample_ct
 from ..errors import EXIT_PARTIAL, InputError, SetupError
 from ..images import check_output, read_image
@@ -95,11 +96,16 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 def _draw(image: Path, folder: Path) -> bool:
     """Render in a process of its own: without its libraries, VTK ends the process it is in."""
+    folder = folder.absolute()  # the process has another working folder: "-m" imports from it
     part = folder / ("." + PICTURE)
     command = [sys.executable, "-m", "TotalSegmentatorLib.scene.rendering"]
-    arguments = [image, folder / SEGMENTATION, part, "--banner", DEMO_BANNER]
+    arguments = [image.absolute(), folder / SEGMENTATION, part, "--banner", DEMO_BANNER]
     answer = subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, check=False
+        [*command, *map(str, arguments)],
+        cwd=import_folder(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if answer.returncode == 0 and part.is_file():
         part.replace(folder / PICTURE)

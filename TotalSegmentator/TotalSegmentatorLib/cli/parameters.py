@@ -10,7 +10,7 @@ import typer
 
 from ..errors import InputError
 from ..images import corners
-from ..jobs.request import Point
+from ..images.region import Point
 
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Install and download what is missing, unasked.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import engines
 from ..errors import InputError
 from ..images import check_output, file_suffix, read_image
 from ..jobs import Request
@@ -53,7 +54,7 @@ def rerun(
     """Do again what a report tells of: same task, structures, speed and options."""
     say.verbose = verbose
     earlier = load_report(report)
-    request = Request.from_dict(earlier["request"])
+    request = _request_of(earlier)
     if device:
         request = dataclasses.replace(request, device=device)
     path = image_path or _path_of(earlier)
@@ -87,6 +88,32 @@ def rerun(
         print_json(result.report)
     else:
         print(output)
+
+
+def _request_of(report: Mapping[str, Any]) -> Request:
+    """What a report asks for, but for what only the person at this computer may allow.
+
+    :raises InputError: ``input.bad_model`` for a model that is not named in full.
+    """
+    request = Request.from_dict(report["request"])
+    if request.model and not Path(request.model).is_absolute():
+        # Our own reports name it in full; another path means what lies where one happens to be.
+        raise InputError(
+            "input.bad_model",
+            f"The report does not say in which folder the model {Path(request.model).name} lies.",
+            "Run it with 'segment' and --model.",
+        )
+    unsafe = {o.name: o for spec in engines.specs().values() for o in spec.options if o.unsafe}
+    given = {name: value for name, value in request.options.items() if name in unsafe}
+    for name, value in given.items():
+        if unsafe[name].parse(value) != unsafe[name].default:
+            flag = "--" + name.replace("_", "-")
+            say.line(
+                f"warning: The report's option {name} is left out, as a report may come from "
+                f"anybody. If you trust the model, run it with 'segment' and {flag}."
+            )
+    options = {name: value for name, value in request.options.items() if name not in unsafe}
+    return dataclasses.replace(request, options=options)
 
 
 def _free_folder(parent: Path) -> Path:

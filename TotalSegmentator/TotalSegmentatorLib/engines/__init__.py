@@ -7,6 +7,8 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+from .. import catalog
+from ..catalog import Model
 from ..errors import InputError
 from ..jobs import Request
 from .contract import EngineSpec
@@ -45,3 +47,20 @@ def spec(name: str) -> EngineSpec:
             f"{hint}The engines are: {', '.join(known)}.",
         )
     return known[name]
+
+
+def downloaded_models(request: Request) -> tuple[Model, ...]:
+    """The models that must be on this computer for a completed request, in the order in which they
+    are used; none for a model folder, whether the user's or one that comes with the extension."""
+    if request.model or catalog.task(request.task).model_folder:
+        return ()
+    task = catalog.task(request.task)
+    structures = spec(request.engine).own_structures(request.task, request.structures)
+    models = task.required_models(
+        request.speed, structures, robust_crop=bool(request.options.get("robust_crop"))
+    )
+    # The package crops to the body only where it does not crop to something else.
+    crops = task.crop or (task.subset_crop and structures)
+    if request.options.get("body_seg") and not crops and task.modality == "CT":
+        models = catalog.task("body").required_models("fast") + models
+    return tuple(dict.fromkeys(models))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: The step of a run in which models are got, which is no computing.
+DOWNLOAD = "Downloading the weights"
 DEVICE_PATTERN = r"auto|cpu|mps|gpu(?::(\d+))?"
 
 
@@ -138,6 +140,11 @@ class EngineSpec:
         return {o.name: o.parse(values.get(o.name, o.default)) for o in self.options}
 
 
+def timing_key(text: str) -> str:
+    """The name of a stage in ``timings_s``."""
+    return text.lower().replace(" ", "_")
+
+
 class Reporter:
     """Turns an engine's stages into one growing fraction of the whole run, with seconds left."""
 
@@ -172,7 +179,7 @@ class Reporter:
         yield
         if text in self._spans:
             self.progress(1.0)
-        key = text.lower().replace(" ", "_")
+        key = timing_key(text)
         self.timings_s[key] = round(self.timings_s.get(key, 0) + time.monotonic() - began, 3)
 
     def progress(self, fraction: float) -> None:

@@ -30,7 +30,6 @@ def _cuda_device(index: int) -> dict[str, Any]:
         free = 0
     return {
         "title": properties.name,
-        "capability": f"{properties.major}.{properties.minor}",
         "total_bytes": properties.total_memory,
         "free_bytes": free,
     }

@@ -20,7 +20,7 @@ from ..jobs import EngineCommand
 from ..jobs.processes import clean_variables
 from . import virtual
 from .interpreters import base_interpreter
-from .paths import interpreter, user_data_folder
+from .paths import import_folder, interpreter, user_data_folder
 from .virtual import Observer, Recipe, Step, make, marker
 
 _WORKER = "TotalSegmentatorLib.engines.worker"
@@ -52,7 +52,7 @@ class EngineEnvironment:
         :param module: what it runs, if not the worker that serves runs.
         """
         variables = clean_variables(self.variables)
-        variables["PYTHONPATH"] = str(Path(__file__).parents[2])
+        variables["PYTHONPATH"] = str(import_folder())
         variables.update(extra or {})
         return EngineCommand([self.python, "-m", module], variables)
 

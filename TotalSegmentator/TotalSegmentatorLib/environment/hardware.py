@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from ..errors import SetupError
 from ..jobs import EngineCommand, processes
 from .engine import EngineEnvironment
+from .paths import import_folder
 
 _PROBE = "TotalSegmentatorLib.engines.hardware"
 _MEMINFO = Path("/proc/meminfo")
@@ -34,14 +34,12 @@ class Device:
     :param title: name for people, e.g. ``NVIDIA A100``.
     :param total_bytes: its memory.
     :param free_bytes: what of it is free now.
-    :param capability: compute capability of a CUDA device, e.g. ``8.6``; empty for others.
     """
 
     id: str
     title: str
     total_bytes: int
     free_bytes: int
-    capability: str = ""
 
     @property
     def kind(self) -> str:
@@ -115,14 +113,13 @@ def _gpu(number: int, values: Mapping[str, Any]) -> Device:
         str(values["title"]),
         int(values["total_bytes"]),
         int(values["free_bytes"]),
-        str(values["capability"]),
     )
 
 
 def _ask(command: EngineCommand, timeout_s: float) -> Mapping[str, Any]:
     """The facts that the engine's process prints; nothing of it is left behind."""
     try:
-        process = processes.start(command.arguments, command.variables, Path(tempfile.gettempdir()))
+        process = processes.start(command.arguments, command.variables, import_folder())
     except OSError as error:
         raise SetupError(
             "environment.no_interpreter",

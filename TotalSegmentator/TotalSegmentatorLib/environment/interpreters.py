@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import SetupError
-from .paths import interpreter
+from .paths import import_folder, interpreter
 from .virtual import Observer, observed_run
 
 UV = "uv>=0.8"
@@ -57,10 +57,11 @@ def _managed_interpreter(
     folder: Path, version: str, observer: Observer, variables: Mapping[str, str] | None
 ) -> Path:
     def call(command: list[str | Path], variables: Mapping[str, str] | None) -> None:
-        code, lines = observed_run(command, observer, folder, variables)
+        code, lines = observed_run(command, observer, import_folder(), variables)
         if code:
             raise _no_interpreter("\n".join(lines[-40:]))
 
+    folder = folder.absolute()  # the commands have another working folder
     folder.mkdir(parents=True, exist_ok=True)
     tools = folder / "tools"
     observer.on_step(0.0, "Getting a private Python")

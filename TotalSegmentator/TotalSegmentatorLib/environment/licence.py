@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import SetupError
 from ..jobs.processes import clean_variables
 from .engine import EngineEnvironment
+from .paths import import_folder
 
 _STORE = """
 import sys
@@ -34,7 +35,7 @@ def check_licence(tasks: Sequence[str], variables: Mapping[str, str] | None = No
     raise SetupError(
         "licence.missing",
         f"A TotalSegmentator licence number is needed for {', '.join(tasks)}, and none is stored.",
-        "Get one (free for non-commercial use) and store it with setLicense().",
+        "Get one (free for non-commercial use) and store it.",
     )
 
 
@@ -68,6 +69,7 @@ def store_licence(engine: EngineEnvironment, number: str) -> None:
             [engine.python, "-c", _STORE],
             input=number.strip() + "\n",
             env=clean_variables(engine.variables),
+            cwd=import_folder(),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

@@ -19,9 +19,18 @@ def user_data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", home / ".local" / "share")) / APPLICATION
 
 
+def import_folder() -> Path:
+    """The folder that this library is imported from.
+
+    It is also the working folder of other Pythons, which may import from theirs before all else:
+    who can write to this one has this library run their code anyway.
+    """
+    return Path(__file__).absolute().parents[2]
+
+
 def resources_folder() -> Path:
     """``Resources`` beside the library: icons, UI, terminology, the demo model."""
-    return Path(__file__).parents[2] / "Resources"
+    return import_folder() / "Resources"
 
 
 def interpreter(environment: Path) -> Path:

@@ -105,6 +105,7 @@ def _download(folder: Path, python: Path) -> Path:
     try:
         done = subprocess.run(
             command,
+            cwd=folder,  # private: "-m" imports from it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

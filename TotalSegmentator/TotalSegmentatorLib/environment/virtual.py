@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import CancelledError, SetupError
 from ..jobs import processes
 from ..jobs.workspace import try_lock
-from .paths import interpreter
+from .paths import import_folder, interpreter
 
 MARKER = "ready.json"
 SUPPORTED = ((3, 10), (3, 13))
@@ -107,13 +107,15 @@ def make(
     :raises CancelledError: if the observer says so; the environment that was there stays.
     """
     observer = observer or Observer()
+    folder = folder.absolute()  # the steps have another working folder
     if is_ready(folder, recipe):
         return marker(folder)["checked"]
     base = base or Path(sys.executable)
+    base = Path(shutil.which(base) or base).absolute()
     _check_base(base)
     _check_folder(folder, recipe.needed_gb)
     with _alone(folder), _replacing(folder):
-        checked = _fill(folder, recipe, _Installer(base, observer, variables, folder.parent))
+        checked = _fill(folder, recipe, _Installer(base, observer, variables))
         note = {"digest": recipe.digest, "folder": str(folder.absolute()), "checked": checked}
         (folder / MARKER).write_text(json.dumps(note, indent=1), "utf-8")
     return checked
@@ -157,10 +159,9 @@ class _Installer:
     base: Path
     observer: Observer
     variables: Mapping[str, str] | None
-    folder: Path
 
     def run(self, command: Sequence[str | Path], code: str, message: str, remedy: str) -> list[str]:
-        status, lines = observed_run(command, self.observer, self.folder, self.variables)
+        status, lines = observed_run(command, self.observer, import_folder(), self.variables)
         if status:
             raise SetupError(code, message, remedy, "\n".join(lines[-40:]))
         return lines
@@ -211,7 +212,13 @@ def _check_base(base: Path) -> None:
     code = "import sys; print(*sys.version_info[:2])"
     try:
         answer = subprocess.run(
-            [base, "-c", code], capture_output=True, text=True, check=True, timeout=60
+            [base, "-c", code],
+            env=processes.clean_variables(),
+            cwd=import_folder(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
         found = tuple(int(number) for number in answer.stdout.split())
     except (OSError, subprocess.SubprocessError, ValueError) as error:

@@ -32,7 +32,16 @@ def is_present(model: Model, folder: Path) -> bool:
     The package takes a folder left by an interrupted download for a model. Here the description
     and a checkpoint must be there, and the checkpoint must have the end that its zip format
     writes last.
+
+    :raises SetupError: ``weights.unreadable``.
     """
+    try:
+        return _is_present(model, folder)
+    except OSError as error:
+        raise _unusable(model.folder, "read", error) from error
+
+
+def _is_present(model: Model, folder: Path) -> bool:
     place = folder / model.folder / model.subfolder
     folds = [f"fold_{fold}" for fold in model.folds] or ["fold_*"]
     checkpoints = [path for fold in folds for path in place.glob(f"{fold}/{_CHECKPOINT}")]
@@ -53,7 +62,10 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def missing_models(models: Sequence[Model], folder: Path) -> tuple[Model, ...]:
-    """Those of the models that must still be downloaded."""
+    """Those of the models that must still be downloaded.
+
+    :raises SetupError: ``weights.unreadable``.
+    """
     return tuple(model for model in models if not is_present(model, folder))
 
 
@@ -75,7 +87,8 @@ def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> 
     """Fail early if a run would stop for lack of weights.
 
     :param may_download: whether the user agreed to a download.
-    :raises SetupError: ``weights.missing`` or ``weights.offline``.
+    :raises SetupError: ``weights.missing`` without consent, ``weights.offline`` without internet,
+        ``weights.unreadable`` if the folder cannot be used.
     """
     missing = missing_models(models, folder)
     if not missing:
@@ -86,11 +99,11 @@ def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> 
         raise SetupError(
             "weights.missing",
             f"The weights {what} are not on this computer ({names}).",
-            "Allow the download (--yes), or put the folders into the weights folder yourself.",
+            "Allow the download, or put the folders into the weights folder yourself.",
         )
     if not is_online("weights"):
         raise SetupError(
-            "weights.missing",
+            "weights.offline",
             f"The weights {what} are missing ({names}), and the internet is out of reach.",
             "Connect to the internet, set the proxy, or copy the folders into the weights folder.",
         )
@@ -99,12 +112,28 @@ def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> 
 
 
 def _set_aside(place: Path) -> None:
-    """Rename a damaged model: the package would take its folder for a whole one."""
-    if place.exists():
-        number = 1
-        while place.with_name(f"{place.name}.damaged{number}").exists():
-            number += 1
+    """Rename a damaged model: the package would take its folder for a whole one.
+
+    :raises SetupError: ``weights.unreadable``.
+    """
+    if not place.exists():
+        return
+    number = 1
+    while place.with_name(f"{place.name}.damaged{number}").exists():
+        number += 1
+    try:
         place.rename(place.with_name(f"{place.name}.damaged{number}"))
+    except OSError as error:
+        raise _unusable(place.name, "set aside, though they are damaged", error) from error
+
+
+def _unusable(name: str, what: str, error: OSError) -> SetupError:
+    return SetupError(
+        "weights.unreadable",
+        f"The weights in the folder {name} cannot be {what} ({error.strerror or error}).",
+        "Close programs that use the folder and check that you may write to it, then try again.",
+        str(error),
+    )
 
 
 def is_online(purpose: str) -> bool:

@@ -15,6 +15,9 @@ from typing import IO, Any
 def clean_variables(base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment variables for another Python: UTF-8, without this one's settings.
 
+    From 3.11 on it does not import from its working folder, which may be anybody's. A Python 3.10
+    does, with ``-m`` and ``-c``, so its working folder must be one that nobody else writes to.
+
     :param base: variables to start from; those of this process by default. Slicer passes the
         ones it was started with, without its own library paths.
     """
@@ -27,7 +30,8 @@ def clean_variables(base: Mapping[str, str] | None = None) -> dict[str, str]:
         "__PYVENV_LAUNCHER__",
     ):
         variables.pop(name, None)
-    variables.update(PYTHONUTF8="1", PYTHONUNBUFFERED="1", PYTHONNOUSERSITE="1")
+    names = ("PYTHONUTF8", "PYTHONUNBUFFERED", "PYTHONNOUSERSITE", "PYTHONSAFEPATH")
+    variables.update(dict.fromkeys(names, "1"))
     return variables
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from ..images.region import Point
+
 OptionValue = bool | int | float | str
-Point = tuple[float, float, float]
 SCHEMA = 1
+#: A box needs eight points. Every result keeps its request, which must not grow without end.
+MOST_POINTS = 1000
 _NO_TEXTS = ("structures", "options", "region")
 
 
@@ -29,8 +33,8 @@ class Request:
     :param device: ``auto``, ``cpu``, ``gpu``, ``gpu:N`` or ``mps``.
     :param model: nnU-Net model folder for the task ``custom``; empty otherwise.
     :param options: values for the options that the engine declares.
-    :param region: points in mm RAS of the image's own space; the smallest box of its voxels that
-        holds all of them is segmented; empty means the whole image.
+    :param region: points in mm RAS of the image's own space, :data:`MOST_POINTS` at most; the
+        smallest box of its voxels that holds all of them is segmented; empty means the whole image.
     """
 
     task: str = ""
@@ -79,18 +83,25 @@ class Request:
 
 
 def _region_from(values: Any) -> tuple[Point, ...]:
-    if not isinstance(values, (list, tuple)) or not all(map(_is_point, values)):
-        raise _bad_request("a region is a list of points, each of three finite numbers")
-    return tuple((float(x), float(y), float(z)) for x, y, z in values)
-
-
-def _is_point(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 3
-        and all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in value)
-        and all(map(math.isfinite, value))
+    if isinstance(values, (list, tuple)) and len(values) <= MOST_POINTS:
+        points = tuple(map(_point_from, values))
+        if None not in points:
+            return points  # type: ignore[return-value]
+    raise _bad_request(
+        f"a region is a list of up to {MOST_POINTS} points, each of three finite numbers"
     )
+
+
+def _point_from(value: Any) -> Point | None:
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        return None
+    if not all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in value):
+        return None
+    try:
+        x, y, z = map(float, value)
+    except OverflowError:  # a whole number of JSON may have hundreds of digits
+        return None
+    return (x, y, z) if all(map(math.isfinite, (x, y, z))) else None
 
 
 def _bad_request(reason: str) -> InputError:

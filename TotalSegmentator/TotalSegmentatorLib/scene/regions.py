@@ -8,8 +8,7 @@ import slicer
 import vtk
 
 from ..errors import InputError
-
-Point = tuple[float, float, float]
+from ..images.region import Point
 
 
 def region_points(

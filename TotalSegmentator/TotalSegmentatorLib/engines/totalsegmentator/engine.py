@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -16,8 +14,9 @@ from ... import catalog
 from ...errors import SetupError
 from ...images import Image, write_labelmap
 from ...jobs import EngineResult
+from .. import downloaded_models
 from ..console import ConsoleTap, tqdm_fraction
-from ..contract import Reporter, Run
+from ..contract import DOWNLOAD, Reporter, Run
 from ..devices import choose_device, cpu_threads, device_title
 from . import PREDICT, SPEC, START, WRITE, official_arguments
 from .derived import write_derived
@@ -27,7 +26,6 @@ _PART = re.compile(r"^Predicting part (\d+) of (\d+)")
 _PHRASES = (
     ("Generating rough segmentation", "Finding the region of interest"),
     ("Generating rough body segmentation", "Finding the body"),
-    ("Downloading", "Downloading the weights"),
     ("Resampling", "Resampling"),
     ("Predicting", PREDICT),
     ("Removing small blobs", "Removing small blobs"),
@@ -47,7 +45,8 @@ def _run(run: Run) -> EngineResult:
         sys.stdout = sys.stderr = ConsoleTap(console.line)  # type: ignore[assignment]
         segment = _official_function(run)
         device = choose_device(run.request.device)
-    with run.report.timed(PREDICT), _only_needed_downloads(run):
+    _download(run)
+    with run.report.timed(PREDICT):
         image = segment(
             run.image,
             None,
@@ -84,44 +83,40 @@ def _check_licence(run: Run) -> None:
         raise SetupError(
             "licence.missing",
             "This task needs a TotalSegmentator licence number, and no valid one is stored.",
-            "Get one (free for non-commercial use) and store it with setLicense().",
+            "Get one (free for non-commercial use) and store it.",
         )
 
 
 def _official_function(run: Run) -> Any:
-    """The package's API function, with usage statistics off and trainers found quickly."""
+    """The package's API function, without usage statistics or downloads of its own, and with
+    trainers found quickly."""
     from totalsegmentator import nnunet, python_api
 
     from ..nnunet.trainers import find_trainer
 
     # Nothing is sent unless the user opts in; the package sends after every run.
     python_api.send_usage_stats = lambda *_, **__: None
-    for name in {model.trainer for model in _models(run)} - set(nnunet.custom_trainers):
+    # It would get all parts of a task, also those that the structures do not need.
+    python_api.download_pretrained_weights = lambda *_: None
+    trainers = {model.trainer for model in downloaded_models(run.request)}
+    for name in trainers - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
     return python_api.totalsegmentator
 
 
-@contextmanager
-def _only_needed_downloads(run: Run) -> Iterator[None]:
-    """The package would get all parts of a task, also those that the structures do not need."""
-    from totalsegmentator import python_api
+def _download(run: Run) -> None:
+    """Get the models that are not here; a step of its own, as its time says nothing about others.
 
-    needed = {model.dataset_id for model in _models(run)}
-    download = python_api.download_pretrained_weights
-    python_api.download_pretrained_weights = lambda id: download(id) if id in needed else None
-    try:
-        yield
-    finally:  # this process serves further runs, which need others
-        python_api.download_pretrained_weights = download
+    The package takes any folder of the right name for a model; see ``environment/weights.py``.
+    """
+    from totalsegmentator import config, libs
 
-
-def _models(run: Run) -> tuple[catalog.Model, ...]:
-    request = run.request
-    return catalog.task(request.task).required_models(
-        request.speed,
-        SPEC.own_structures(request.task, request.structures),
-        robust_crop=bool(run.options["robust_crop"]),
-    )
+    folder = config.get_weights_dir()
+    missing = [m for m in downloaded_models(run.request) if not (folder / m.folder).exists()]
+    if missing:
+        with run.report.timed(DOWNLOAD):
+            for model in missing:
+                libs.download_pretrained_weights(model.dataset_id)
 
 
 def _subset(run: Run) -> list[str] | None:
@@ -200,7 +195,7 @@ def _provenance(run: Run, device: torch.device) -> dict[str, Any]:
     return {
         "engine": "totalsegmentator",
         "versions": {name: version(name) for name in ("TotalSegmentator", "nnunetv2", "torch")},
-        "model": [model.folder for model in _models(run)],
+        "model": [model.folder for model in downloaded_models(run.request)],
         "device": device_title(device),
         "threads": torch.get_num_threads(),
         "demo": False,
