@@ -14,15 +14,15 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from TotalSegmentatorLib.errors import InputError, SegmentationError, internal_error
-from TotalSegmentatorLib.jobs import Job, JobContext, Progress, Stage
-from TotalSegmentatorLib.scene.exports import surface_meshes, take_labelmaps, write_labels
-from TotalSegmentatorLib.scene.mesh_files import (
+from TotalSegmentatorLib.images.mesh_files import (
     Mesh,
     safe_file_names,
     write_glb,
     write_obj,
     write_stl,
 )
+from TotalSegmentatorLib.jobs import Job, JobContext, Progress, Stage
+from TotalSegmentatorLib.scene.exports import surface_meshes, take_labelmaps, write_labels
 from TotalSegmentatorLib.scene.surfaces import SurfaceBuilder
 
 _FOLDER_KEY = "TotalSegmentator/ExportFolder"

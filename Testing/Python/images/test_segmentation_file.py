@@ -116,6 +116,16 @@ def test_merged_layers_have_new_labels_and_the_later_one_is_seen() -> None:
     assert merge_layers(layers[:1]) is layers[0]
 
 
+def test_merged_layers_with_segments_that_have_no_voxels() -> None:
+    layers = two_layers()
+    absent = SegmentRecord("absent", "Absent", 200, (1, 2, 3))
+    erased = Layer(layers[1].labels.with_array(np.zeros_like(layers[1].labels.array)), (absent,))
+    merged = merge_layers([layers[0], erased])
+    assert merged.segments[-1].label in merged.label_names
+    assert not np.any(merged.labels.array == merged.segments[-1].label)
+    assert np.array_equal(merged.labels.array != 0, layers[0].labels.array != 0)
+
+
 def load_segmentation(slicer: Any, path: Path) -> Any:
     scene = slicer.vtkMRMLScene()
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")

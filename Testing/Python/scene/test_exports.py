@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import json
 import re
 import struct
@@ -29,15 +28,19 @@ from scene_samples import (
 )
 from vtk.util.numpy_support import vtk_to_numpy
 
-from TotalSegmentatorLib.errors import InputError, SetupError
-from TotalSegmentatorLib.images import Image, Layer, is_sheared, read_nifti_label_names
+from TotalSegmentatorLib.errors import InputError
+from TotalSegmentatorLib.images import (
+    Image,
+    Layer,
+    SegmentRecord,
+    is_sheared,
+    merge_layers,
+    read_nifti_label_names,
+)
 from TotalSegmentatorLib.scene import (
-    Mesh,
     SurfaceBuilder,
     import_layers,
-    mesh_files,
-    safe_file_names,
-    segmentation_layers,
+    segmentation_to_labels,
     surface_meshes,
     take_labelmaps,
     write_glb,
@@ -80,6 +83,10 @@ def add_segment(node, id: str, array: np.ndarray, matrix: np.ndarray, start=(0, 
     node.GetSegmentation().AddSegment(segment, id)
 
 
+def layers_of(node) -> list[Layer]:
+    return take_labelmaps(node).on_one_grid()
+
+
 def under(application, node, matrix) -> None:
     node.SetAndObserveTransformNodeID(add_transform(application, matrix).GetID())
 
@@ -100,22 +107,21 @@ def places(image: Image, label: int) -> np.ndarray:
 @FEW
 def test_what_was_imported_comes_back(application, matrix):
     labels = two_boxes(matrix)
-    (layer,) = segmentation_layers(imported(application, labels))
+    (layer,) = layers_of(imported(application, labels))
     np.testing.assert_array_equal(layer.labels.array, labels.array)
     np.testing.assert_allclose(layer.labels.ijk_to_ras, matrix, atol=1e-6)
     assert layer.segments == tuple(records(2))
     assert layer.label_names == {1: "structure_1", 2: "structure_2"}
 
 
-def test_no_voxel_is_copied_where_none_has_to_be(application):
+def test_voxels_are_copied_once(application):
     labels = two_boxes()
-    node = imported(application, labels)
-    (layer,) = segmentation_layers(node)
-    assert np.shares_memory(layer.labels.array, labels.array)
-    assert not layer.labels.array.flags.writeable
-    (taken,) = take_labelmaps(node).on_one_grid()
+    taken = take_labelmaps(imported(application, labels))
     labels.array[:] = 0
-    assert taken.labels.array.any()
+    (layer,) = taken.on_one_grid()
+    assert layer.labels.array.any()
+    assert np.shares_memory(layer.labels.array, taken.layers[0].labels.array)
+    assert not layer.labels.array.flags.writeable
 
 
 def test_edits_of_people_are_exported(application):
@@ -127,7 +133,7 @@ def test_edits_of_people_are_exported(application):
     vtk_to_numpy(segment.GetRepresentation("Binary labelmap").GetPointData().GetScalars())[:5] = 1
     mine = np.ones((2, 2, 2), np.uint8)
     add_segment(node, "mine", mine, STRAIGHT, start=(0, 9, 6))
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     first, _, last = layer.segments
     assert (first.name, first.color, first.terminology) == ("Leber", (255, 0, 51), "A~B")
     assert (layer.labels.array.ravel()[:5] == 1).all()
@@ -141,7 +147,7 @@ def test_edits_of_people_are_exported(application):
 
 def test_labels_that_no_segment_has_are_left_out(application):
     labels = two_boxes()
-    (layer,) = segmentation_layers(imported(application, labels, count=1))
+    (layer,) = layers_of(imported(application, labels, count=1))
     np.testing.assert_array_equal(layer.labels.array, labels.array == 1)
 
 
@@ -152,7 +158,7 @@ def test_overlaps_make_layers_and_the_rest_shares_one(application):
     add_segment(node, "over", whole, STRAIGHT)
     apart = np.ones((1, 1, 13), np.uint8)
     add_segment(node, "apart", apart, STRAIGHT, start=(0, 10, 8))
-    one, two = segmentation_layers(node)
+    one, two = layers_of(node)
     assert [record.id for record in one.segments] == ["structure_1", "structure_2", "apart"]
     assert [record.id for record in two.segments] == ["over"]
     assert len({record.label for record in one.segments}) == 3
@@ -163,7 +169,7 @@ def test_of_segments_that_overlap_the_later_is_seen(application, tmp_path):
     node = add_segmentation(application)
     for n, (start, length) in enumerate([(0, 3), (2, 4), (5, 3), (20, 2)]):
         add_segment(node, f"s{n}", np.ones((1, 1, length), np.uint8), np.eye(4), (start, 0, 0))
-    layers = segmentation_layers(node)
+    layers = layers_of(node)
     assert [[record.id for record in layer.segments] for layer in layers] == [
         ["s0", "s3"],
         ["s1"],
@@ -176,11 +182,109 @@ def test_of_segments_that_overlap_the_later_is_seen(application, tmp_path):
     assert "".join(name or "." for name in seen) == "00111222............33"
 
 
+@pytest.mark.parametrize("reordered", [["A", "B", "C"], ["C", "B", "A"], ["A", "C", "B"]])
+def test_the_order_of_segments_counts_and_not_that_of_labelmaps(application, tmp_path, reordered):
+    """A and C share a labelmap, B lies over the end of A and the start of C."""
+    node = add_segmentation(application)
+    shared = np.array([[[1, 1, 1, 1, 0, 3, 3, 3, 3]]], np.uint8)
+    layer = Layer(
+        Image(shared, np.eye(4)),
+        tuple(SegmentRecord(id, id, label, (1, 2, 3)) for id, label in (("A", 1), ("C", 3))),
+    )
+    import_layers([layer], node)
+    add_segment(node, "B", np.ones((1, 1, 5), np.uint8), np.eye(4), start=(2, 0, 0))
+    segmentation = node.GetSegmentation()
+    for n, id in enumerate(reordered):
+        segmentation.SetSegmentIndex(id, n)
+    assert segment_ids(node) == reordered
+    layers = layers_of(node)
+    places = {record.id: n for n, layer in enumerate(layers) for record in layer.segments}
+    order = [places[id] for id in reordered]
+    assert order == sorted(order)
+    write_labels(layers, tmp_path / "labels.nii")
+    names = read_nifti_label_names(tmp_path / "labels.nii")
+    voxels = np.asarray(nibabel.load(tmp_path / "labels.nii").dataobj).ravel()
+    seen = "".join(names[int(label)].removeprefix("Mine ") for label in voxels)
+    slicers = segmentation_to_labels(node).array.ravel()
+    assert seen == "".join(reordered[label - 1] for label in slicers)
+
+
+def test_a_labelmap_is_cut_only_where_overlaps_ask_for_it(application):
+    """Structures 1 to 4 share a labelmap, two segments of people come between 2 and 3."""
+    node = add_segmentation(application)
+    shared = np.array([[[1, 1, 2, 2, 3, 3, 4, 4, 0, 0]]], np.uint8)
+    import_layers([Layer(Image(shared, np.eye(4)), tuple(records(4)))], node)
+    for id, start in (("apart", 8), ("over", 1)):
+        add_segment(node, id, np.ones((1, 1, 2), np.uint8), np.eye(4), start=(start, 0, 0))
+        node.GetSegmentation().SetSegmentIndex(id, 2)
+    assert [len(layer.segments) for layer in layers_of(node)] == [5, 1]
+    add_segment(node, "across", np.ones((1, 1, 2), np.uint8), np.eye(4), start=(5, 0, 0))
+    node.GetSegmentation().SetSegmentIndex("across", 2)
+    assert [[record.id for record in layer.segments] for layer in layers_of(node)] == [
+        ["structure_1", "structure_2", "across", "apart"],
+        ["over", "structure_3", "structure_4"],
+    ]
+
+
+@given(st.data())
+@FEW
+def test_merged_layers_are_what_slicer_merges(application, tmp_path_factory, data):
+    """Random labelmaps of several segments each, in any order."""
+    node = add_segmentation(application)
+    ids = []
+    for n in range(data.draw(st.integers(2, 4))):
+        count = data.draw(st.integers(1, 4))
+        random = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+        array = random.integers(0, count + 2, (2, 3, 4)).astype(np.uint8)
+        array[array > count] = 0
+        own = [SegmentRecord(f"s{n}_{k}", "", k, (1, 2, 3)) for k in range(1, count + 1)]
+        import_layers([Layer(Image(array, np.eye(4)), tuple(own))], node, mode="append")
+        ids += [record.id for record in own]
+    order = data.draw(st.permutations(ids))
+    for n, id in enumerate(order):
+        node.GetSegmentation().SetSegmentIndex(id, n)
+    merged = merge_layers(layers_of(node))
+    of_label = {record.label: record.id for record in merged.segments}
+    segmentation = node.GetSegmentation()
+    expected = np.full(merged.labels.array.shape, "", object)
+    for id in segment_ids(node):
+        segment = segmentation.GetSegment(id)
+        scalars = segment.GetRepresentation("Binary labelmap").GetPointData().GetScalars()
+        mask = vtk_to_numpy(scalars).reshape(expected.shape) == segment.GetLabelValue()
+        expected[mask] = id
+    seen = np.vectorize(lambda label: of_label.get(label, ""))(merged.labels.array)
+    np.testing.assert_array_equal(seen, expected)
+
+
+def test_segments_without_voxels_beside_overlaps(application, tmp_path):
+    node = imported(application, two_boxes())
+    over = np.zeros(SHAPE, np.uint8)
+    over[:, 3:6, :] = 1
+    add_segment(node, "over", over, STRAIGHT)
+    for _ in range(3):
+        node.GetSegmentation().AddEmptySegment()
+    erased = node.GetSegmentation().GetSegment("structure_2")
+    voxels = vtk_to_numpy(erased.GetRepresentation("Binary labelmap").GetPointData().GetScalars())
+    voxels[voxels == 2] = 0
+    write_labels(layers_of(node), tmp_path / "labels.nii")
+    assert len(read_nifti_label_names(tmp_path / "labels.nii")) == 6
+    assert len(np.unique(np.asarray(nibabel.load(tmp_path / "labels.nii").dataobj))) == 3
+
+
+@pytest.mark.parametrize("label", [-3, 70_000, 2**31 - 1])
+def test_labels_that_no_file_has_room_for(application, label):
+    node = imported(application, two_boxes())
+    segment_id = node.GetSegmentation().AddEmptySegment()
+    node.GetSegmentation().GetSegment(segment_id).SetLabelValue(label)
+    (layer,) = layers_of(node)
+    assert [record.label for record in layer.segments] == [1, 2, 3]
+
+
 def test_more_segments_of_their_own_than_a_byte_has_labels(application):
     node = add_segmentation(application)
     for n in range(300):
         add_segment(node, f"s{n}", np.ones((1, 1, 1), np.uint8), np.eye(4), start=(n, 0, 0))
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     assert layer.labels.array.shape == (1, 1, 300)
     assert layer.labels.array.ravel().tolist() == [record.label for record in layer.segments]
     assert len(np.unique(layer.labels.array)) == 300
@@ -190,7 +294,7 @@ def test_what_lies_beyond_the_reference_volume_is_cut_off(application):
     node = imported(application, two_boxes())
     add_segment(node, "out", np.full((30, 2, 2), 1, np.uint8), STRAIGHT, start=(12, -1, -4))
     add_segment(node, "away", np.full((3, 3, 3), 1, np.uint8), STRAIGHT, start=(50, 50, 50))
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     expected = np.zeros(SHAPE, bool)
     expected[:, :1, 12:] = True
     label = {record.id: record.label for record in layer.segments}
@@ -205,7 +309,7 @@ def test_a_reference_grid_that_does_not_start_at_0(application):
     assert text.endswith("0;12;0;10;0;8;")
     part = text.removesuffix("0;12;0;10;0;8;") + "2;12;1;10;-3;6;"
     node.GetSegmentation().SetConversionParameter(name, part)
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     expected = np.pad(two_boxes().array, ((3, 0), (0, 0), (0, 0)))[:10, 1:, 2:]
     np.testing.assert_array_equal(layer.labels.array, expected)
     np.testing.assert_allclose(places(layer.labels, 1)[0], places(two_boxes(), 1)[0])
@@ -215,7 +319,7 @@ def test_a_segment_with_the_label_of_the_background(application):
     node = imported(application, two_boxes())
     add_segment(node, "odd", np.zeros((2, 2, 2), np.uint8), STRAIGHT)
     node.GetSegmentation().GetSegment("odd").SetLabelValue(0)
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     assert all(record.label for record in layer.segments)
     np.testing.assert_array_equal(layer.labels.array, two_boxes().array)
 
@@ -226,7 +330,7 @@ def test_without_a_reference_volume_the_grid_holds_all(application):
     matrix[:3, :3] = rotation((0.3, 0.1, -0.2)) * [0.9, 1.1, 2.0]
     add_segment(node, "a", np.ones((2, 3, 4), np.uint8), matrix, start=(5, 6, 7))
     add_segment(node, "b", np.ones((2, 2, 2), np.uint8), matrix, start=(-3, 9, 2))
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     assert layer.labels.array.shape == (7, 5, 12)
     for record, start, size in zip(
         layer.segments, [(5, 6, 7), (-3, 9, 2)], [(4, 3, 2), (2, 2, 2)], strict=True
@@ -244,7 +348,7 @@ def test_another_axis_order_keeps_its_voxels_by_place(application):
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     flip[0, 3] = SHAPE[2] - 1
     add_segment(node, "flipped", np.ascontiguousarray(array[:, :, ::-1]), STRAIGHT @ flip)
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     label = layer.segments[-1].label
     np.testing.assert_array_equal(layer.labels.array == label, array == 1)
 
@@ -256,7 +360,7 @@ def test_another_grid_is_resampled_to_the_nearest(application):
     array = np.zeros([2 * n for n in SHAPE], np.uint8)
     array[0:6, 18:22, 2:12] = 1
     add_segment(node, "fine", array, fine)
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     label = layer.segments[-1].label
     np.testing.assert_array_equal(layer.labels.array == label, array[::2, ::2, ::2] == 1)
 
@@ -269,7 +373,7 @@ def test_a_transform_moves_the_layers(application, matrix, move):
     labels = two_boxes(matrix)
     node = imported(application, labels)
     under(application, node, move)
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     np.testing.assert_allclose(layer.labels.ijk_to_ras, move @ matrix, atol=1e-6)
     np.testing.assert_array_equal(layer.labels.array, labels.array)
 
@@ -280,7 +384,7 @@ def test_a_sheared_result_is_straightened(application, tmp_path):
     shear = np.eye(4)
     shear[1, 2] = 0.3
     under(application, node, shear)
-    layers = segmentation_layers(node)
+    layers = layers_of(node)
     assert not is_sheared(layers[0].labels.ijk_to_ras)
     before = Image(labels.array, shear @ STRAIGHT)
     for label in (1, 2):
@@ -296,23 +400,60 @@ def test_a_sheared_result_is_straightened(application, tmp_path):
 def test_what_is_bent_or_empty_is_refused(application):
     node = imported(application, two_boxes())
     node.SetAndObserveTransformNodeID(add_bend(application).GetID())
-    for export in (segmentation_layers, surface_meshes):
+    for export in (layers_of, surface_meshes):
         with pytest.raises(InputError) as error:
             export(node)
         assert error.value.code == "output.nonlinear_transform"
     empty = add_segmentation(application)
     for _ in range(2):
         with pytest.raises(InputError) as error:
-            segmentation_layers(empty)
+            layers_of(empty)
         assert error.value.code == "output.empty"
         empty.GetSegmentation().AddEmptySegment("nothing", "Nothing")
+
+
+@pytest.mark.parametrize(
+    ("geometry", "code"),
+    [
+        ("1;0;0;0;0;1;0;0;0;0;1;0;0;0;0;1;0;99999;0;99999;0;99999;", "output.too_large"),
+        ("0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;1;0;9;0;9;0;9;", "input.bad_geometry"),
+    ],
+)
+def test_a_reference_grid_of_no_image_is_refused(application, geometry, code):
+    node = imported(application, two_boxes())
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    node.GetSegmentation().SetConversionParameter(name, geometry)
+    with pytest.raises(InputError) as error:
+        layers_of(node)
+    assert error.value.code == code
+    assert error.value.remedy
+
+
+@pytest.mark.parametrize("distance", [20_000.0, 1e12, 1e300])
+def test_labelmaps_that_lie_metres_apart_are_refused(application, distance):
+    node = imported(application, two_boxes(), volume=False)
+    far = np.eye(4)
+    far[:3, 3] = distance
+    add_segment(node, "far", np.ones((2, 2, 2), np.uint8), far)
+    with pytest.raises(InputError) as error:
+        layers_of(node)
+    assert error.value.code == "output.too_large"
+
+
+def test_a_transform_to_a_plane_is_refused(application):
+    node = imported(application, two_boxes())
+    under(application, node, np.diag([1.0, 1.0, 0.0, 1.0]))
+    for export in (layers_of, surface_meshes):
+        with pytest.raises(InputError) as error:
+            export(node)
+        assert error.value.code == "input.bad_geometry"
 
 
 def test_segments_without_voxels_keep_their_names(application):
     node = imported(application, two_boxes())
     for n in range(3):
         node.GetSegmentation().AddEmptySegment(f"empty_{n}", f"Empty {n}")
-    (layer,) = segmentation_layers(node)
+    (layer,) = layers_of(node)
     assert [record.id for record in layer.segments] == segment_ids(node)
     assert len({record.label for record in layer.segments}) == 5
     np.testing.assert_array_equal(layer.labels.array, two_boxes().array)
@@ -328,7 +469,7 @@ def test_segments_without_voxels_keep_their_names(application):
 def test_a_nifti_file_lies_where_the_segmentation_does(application, tmp_path_factory, matrix):
     labels = two_boxes(matrix)
     path = tmp_path_factory.mktemp("nifti") / "labels.nii.gz"
-    write_labels(segmentation_layers(imported(application, labels)), path)
+    write_labels(layers_of(imported(application, labels)), path)
     read = nibabel.load(path)
     np.testing.assert_allclose(read.affine, matrix, atol=1e-3)
     np.testing.assert_array_equal(np.asarray(read.dataobj).T, labels.array)
@@ -341,7 +482,7 @@ def test_a_segmentation_file_comes_back_in_slicer(application, tmp_path):
     over[:, 3:6, :] = 1
     add_segment(node, "over", over, STRAIGHT)
     path = tmp_path / "result.seg.nrrd"
-    write_labels(segmentation_layers(node), path)
+    write_labels(layers_of(node), path)
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
     back = add_segmentation(application)
@@ -351,7 +492,7 @@ def test_a_segmentation_file_comes_back_in_slicer(application, tmp_path):
 
 
 def test_files_are_replaced_only_if_asked(application, tmp_path):
-    layers = segmentation_layers(imported(application, two_boxes()))
+    layers = layers_of(imported(application, two_boxes()))
     path = tmp_path / "labels.nii"
     path.write_text("mine")
     with pytest.raises(InputError) as error:
@@ -399,6 +540,22 @@ def volume_mm3(surface) -> float:
     return float(np.einsum("ij,ij->i", a.astype(float), np.cross(b, c)).sum() / 6)
 
 
+def stl_normals(path: Path) -> np.ndarray:
+    """(M, 3), as the file has them."""
+    facets = np.frombuffer(path.read_bytes(), [("normal", "<f4", 3), ("rest", "V38")], offset=84)
+    return facets["normal"]
+
+
+def assert_outward(surface, normals: np.ndarray, at_points: bool) -> None:
+    """The surface is that of a box, so every normal looks away from its middle."""
+    places = vtk_to_numpy(surface.GetPoints().GetData()).astype(float)
+    outward = places - places.mean(axis=0)
+    if not at_points:
+        corners = vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+        outward = outward[corners].mean(axis=1)
+    assert (np.einsum("ij,ij->i", outward, normals) > 0).all()
+
+
 def to_lps(bounds: np.ndarray) -> np.ndarray:
     return np.array([-bounds[1], -bounds[0], -bounds[3], -bounds[2], bounds[4], bounds[5]])
 
@@ -406,12 +563,17 @@ def to_lps(bounds: np.ndarray) -> np.ndarray:
 MIRRORED = np.array([[-1.0, 0, 0, 5], [0, 0, -1, 6], [0, 1, 0, 7], [0, 0, 0, 1]])
 
 
-@pytest.fixture(params=["plain", "moved", "mirrored"])
+LEFT_HANDED = STRAIGHT * [-1, 1, 1, 1]
+
+
+@pytest.fixture(params=["plain", "moved", "mirrored", "left-handed", "left-handed, mirrored"])
 def node(application, request):
-    made = mesh_node(application)
-    moved = MIRRORED * [-1, 1, 1, 1] if request.param == "moved" else MIRRORED
-    if request.param != "plain":
-        under(application, made, moved)
+    left_handed = request.param.startswith("left-handed")
+    made = mesh_node(application, LEFT_HANDED if left_handed else STRAIGHT)
+    if request.param.endswith("mirrored"):
+        under(application, made, MIRRORED)
+    elif request.param == "moved":
+        under(application, made, MIRRORED * [-1, 1, 1, 1])
     return made
 
 
@@ -429,6 +591,7 @@ def test_stl_files(node, tmp_path):
         surface = reader.GetOutput()
         np.testing.assert_allclose(surface.GetBounds(), to_lps(ras_bounds(node, id)), atol=1e-3)
         assert volume_mm3(surface) > 5
+        assert_outward(surface, stl_normals(path), at_points=False)
         assert surface.GetNumberOfCells() == struct.unpack("<I", path.read_bytes()[80:84])[0]
 
 
@@ -490,6 +653,8 @@ def test_a_gltf_file(node, tmp_path):
         triangles.SetInputData(surface)
         triangles.Update()
         assert volume_mm3(triangles.GetOutput()) > 5e-9
+        normals = vtk_to_numpy(surface.GetPointData().GetNormals())
+        assert_outward(surface, normals, at_points=True)
     description = gltf_description(path)
     assert [n["name"] for n in description["nodes"]] == ["Größe: links/rechts?", "Structure 2"]
     assert description["buffers"][0]["byteLength"] % 4 == 0
@@ -565,66 +730,3 @@ def test_a_thread_writes_while_the_node_goes(application, tmp_path):
     thread.start()
     thread.join()
     assert len(list(tmp_path.iterdir())) == 3
-
-
-def triangle(name="T") -> Mesh:
-    return Mesh(name, name, (1, 2, 3), np.eye(3), np.array([[0, 1, 2]]), None, np.eye(4))
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["liver", "Liver", "LIVER (2)"], ["liver", "Liver (2)", "LIVER (2) (2)"]),
-        (["con", "COM1.txt", "lpt¹", "console"], ["_con", "_COM1.txt", "_lpt¹", "console"]),
-        (['a<b>:"c', "../x", "a\tb"], ["a_b___c", "_x", "a_b"]),
-        (["", " . ", "end. ", "肝臓"], ["segment", "segment (2)", "end", "肝臓"]),
-    ],
-)
-def test_names_that_all_computers_accept(names, expected):
-    assert list(safe_file_names(names)) == expected
-
-
-@given(st.lists(st.text(), max_size=8))
-def test_any_name_becomes_a_file_name(names):
-    safe = safe_file_names(names)
-    assert len({name.casefold() for name in safe}) == len(names)
-    for name in safe:
-        assert 0 < len(f"{name}.stl".encode()) < 250
-        assert not re.search(r'[<>:"/\\|?*\x00-\x1f]|[ .]$', name)
-
-
-def test_all_stl_files_or_none(tmp_path, monkeypatch):
-    (tmp_path / "T (3).stl").write_text("mine")
-    meshes = [triangle()] * 4
-    with pytest.raises(InputError) as error:
-        write_stl(meshes, tmp_path)
-    assert error.value.code == "output.exists"
-    written, stl = [], mesh_files._stl
-
-    def disk_full(mesh):
-        written.append(mesh)
-        if len(written) == 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return stl(mesh)
-
-    monkeypatch.setattr(mesh_files, "_stl", disk_full)
-    with pytest.raises(SetupError) as full:
-        write_stl(meshes, tmp_path, overwrite=True)
-    assert full.value.code == "disk.full"
-    assert [path.name for path in tmp_path.iterdir()] == ["T (3).stl"]
-    assert (tmp_path / "T (3).stl").read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda folder: write_stl([triangle()], folder),
-        lambda folder: write_obj([triangle()], folder / "all.obj"),
-        lambda folder: write_glb([triangle()], folder / "all.glb"),
-    ],
-)
-def test_a_folder_that_cannot_be_written_to(tmp_path, write):
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(InputError) as error:
-        write(tmp_path / "file")
-    assert error.value.code == "output.not_writable"

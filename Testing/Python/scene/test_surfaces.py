@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,17 +25,16 @@ from scene_samples import (
 )
 from vtk.util.numpy_support import vtk_to_numpy
 
-from TotalSegmentatorLib.errors import InputError
+from TotalSegmentatorLib.errors import InputError, SegmentationError
 from TotalSegmentatorLib.images import Image, Layer
 from TotalSegmentatorLib.scene import (
     SurfaceBuilder,
     image_to_volume,
     import_layers,
-    set_surface_smoothing,
     surfaces,
 )
+from TotalSegmentatorLib.scene.nodes import SURFACE
 from TotalSegmentatorLib.scene.rendering import _displayable_managers
-from TotalSegmentatorLib.scene.surfaces import SURFACE
 from TotalSegmentatorLib.scene.volumes import array_to_matrix, array_to_vtk, matrix_to_array
 
 BINARY = "Binary labelmap"
@@ -299,8 +303,8 @@ def test_the_fraction_grows_to_1(application):
 
 
 def test_a_step_does_not_wait_for_a_large_structure(application, monkeypatch):
-    go_on, convert = threading.Event(), surfaces._convert
-    monkeypatch.setattr(surfaces, "_convert", lambda *a: (go_on.wait(10), convert(*a))[1])
+    go_on, run = threading.Event(), surfaces._Conversion._run
+    monkeypatch.setattr(surfaces._Conversion, "_run", lambda self: (go_on.wait(10), run(self))[1])
     builder = SurfaceBuilder(node_with(application, organs()))
     for _ in range(5):
         builder.step()
@@ -367,8 +371,6 @@ def test_what_is_no_labelmap(application):
     segmentation.AddSegment(segment, "ball")
     build(node).finish()
     assert surface_of(node, "ball") is sphere.GetOutput()
-    set_surface_smoothing(node, 0.75)
-    assert surface_of(node, "ball") is sphere.GetOutput()
     segmentation.SetSourceRepresentationName("Planar contour")
     with pytest.raises(InputError) as error:
         SurfaceBuilder(node)
@@ -379,22 +381,126 @@ def test_an_empty_node_has_nothing_to_build(application):
     build(add_segmentation(application)).finish()
 
 
-def test_another_smoothing_drops_surfaces_and_leaves_labels(application):
+def test_labels_stay_as_they_are(application):
     node = node_with(application, organs())
-    build(node).finish()
-    smoothing = float(node.GetSegmentation().GetConversionParameter("Smoothing factor"))
-    set_surface_smoothing(node, smoothing)
-    assert surface_of(node, "structure_1") is not None
-    set_surface_smoothing(node, 1.0)
-    assert surface_of(node, "structure_1") is None
+    build(node, 1.0).finish()
     labelmap = labelmap_of(node, "structure_1")
     array = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(organs().array.shape)
     np.testing.assert_array_equal(array, organs().array)
-    check_as_slicer(node)
     assert matrix_to_array(_matrix(labelmap)) == pytest.approx(STRAIGHT)
-    for bad in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="from 0 to 1"):
-            set_surface_smoothing(node, bad)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
+def test_a_smoothing_that_is_none(application, bad):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        SurfaceBuilder(node_with(application, organs()), bad)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "same_as"),
+    [
+        ("Smoothing factor", "abc", "0.5"),
+        ("Smoothing factor", "nan", "0.5"),
+        ("Smoothing factor", "1e400", "0.5"),
+        ("Smoothing factor", "", "0.5"),
+        ("Smoothing factor", "-1", "0"),
+        ("Smoothing factor", "7", "1"),
+        ("Decimation factor", "oops", "0"),
+        ("Decimation factor", "3", "1"),
+        ("Conversion method", "other", "0"),
+    ],
+)
+@pytest.mark.parametrize("jointly", ["0", "1"])
+def test_any_text_in_the_parameters_of_a_scene(application, parameter, text, same_as, jointly):
+    found = []
+    for value in (text, same_as):
+        node = node_with(application, organs())
+        node.GetSegmentation().SetConversionParameter("Joint smoothing", jointly)
+        node.GetSegmentation().SetConversionParameter(parameter, value)
+        found.append(build(node).surfaces)
+    for id, surface in found[0].items():
+        np.testing.assert_array_equal(points(surface), points(found[1][id]))
+
+
+@pytest.mark.parametrize("error", [MemoryError("too much"), RuntimeError("a filter failed")])
+@pytest.mark.parametrize("place", ["_cut_out", "_pipeline", "Update"])
+def test_what_fails_is_said_and_not_tried_again(application, monkeypatch, error, place):
+    tried = []
+
+    def fail(*_):
+        tried.append(place)
+        raise error
+
+    if place == "Update":
+        broken = SimpleNamespace(Update=fail, Register=lambda _: None, UnRegister=lambda _: None)
+        monkeypatch.setattr(surfaces, "_pipeline", lambda *_: [broken])
+    else:
+        monkeypatch.setattr(surfaces, place, fail)
+    builder = SurfaceBuilder(node_with(application, organs()))
+    raised = []
+    for _ in range(1000):
+        try:
+            builder.step()
+        except SegmentationError as said:
+            raised.append(said)
+        if len(raised) == 3:
+            break
+    assert [said.code for said in raised] == ["engine.internal"] * 3
+    assert str(error) in raised[0].details
+    assert tried == [place]
+    assert not builder.done
+
+
+LONG_RUN = """
+import sys
+import numpy as np
+import slicer
+from TotalSegmentatorLib.images import Image, Layer, SegmentRecord
+from TotalSegmentatorLib.scene import SurfaceBuilder, import_layers
+noise = (np.random.default_rng(0).random((120, 200, 200)) > 0.7).astype(np.uint8)
+scene = slicer.vtkMRMLScene()
+node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+layer = Layer(Image(noise, np.eye(4)), (SegmentRecord("liver", "Liver", 1, (1, 2, 3)),))
+import_layers([layer], node)
+builder = SurfaceBuilder(node)
+while builder._running is None:
+    builder.step()
+for _ in range(20):
+    builder.step()
+assert not builder.done
+if sys.argv[1] == "close":
+    builder.close()
+print("quits", flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["close", "forget"])
+def test_quitting_does_not_wait_for_a_surface(way):
+    """It takes ten seconds to build."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG_RUN, way],
+        cwd=Path(surfaces.__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdout.readline() == b"quits\n"
+        start = time.monotonic()
+        assert process.wait(20) == 0
+        assert time.monotonic() - start < 2
+
+
+def test_closing_ends_the_filter_that_runs(application):
+    noise = (np.random.default_rng(0).random((60, 100, 100)) > 0.7).astype(np.uint8)
+    builder = SurfaceBuilder(node_with(application, Image(noise, STRAIGHT)))
+    before = set(threading.enumerate())
+    while not (started := set(threading.enumerate()) - before):
+        builder.step()
+    builder.close()
+    (thread,) = started
+    thread.join(1)
+    assert not thread.is_alive()
+    assert builder.surfaces == {}
 
 
 def _matrix(labelmap):

@@ -58,7 +58,7 @@ def merge_layers(layers: Sequence[Layer]) -> Layer:
     A single layer keeps its labels. Several are numbered anew from 1, in their order, because
     tasks use the same numbers.
 
-    :param layers: at least one, on the same grid.
+    :param layers: at least one, on the same grid. Segments need not have voxels.
     """
     if len(layers) == 1:
         return layers[0]
@@ -71,7 +71,8 @@ def merge_layers(layers: Sequence[Layer]) -> Layer:
     merged = np.zeros(layers[0].labels.array.shape, label_type(len(new)))
     segments: list[SegmentRecord] = []
     for n, layer in enumerate(layers):
-        table = np.zeros(int(layer.labels.array.max()) + 1, merged.dtype)
+        largest = int(layer.labels.array.max(initial=0))
+        table = np.zeros(max([largest, *(s.label for s in layer.segments)]) + 1, merged.dtype)
         for segment in layer.segments:
             table[segment.label] = new[n, segment.label]
             segments.append(replace(segment, label=new[n, segment.label]))

@@ -29,13 +29,14 @@ def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     finally:
         with suppress(OSError):  # the folder may be none: that was said already
             part.unlink()
 
 
-def _write_error(path: Path, error: OSError) -> InputError | SetupError:
+def write_error(path: Path, error: OSError) -> InputError | SetupError:
+    """The error for people that stands for one of the file system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return SetupError(
             "disk.full",

@@ -5,15 +5,9 @@ Imports ``slicer`` and ``vtk`` but never ``qt``; works in Slicer and on bare sli
 
 from __future__ import annotations
 
-from .exports import (
-    Labelmaps,
-    segmentation_layers,
-    surface_meshes,
-    take_labelmaps,
-    write_labels,
-)
+from ..images.mesh_files import Mesh, safe_file_names, write_glb, write_obj, write_stl
+from .exports import Labelmaps, surface_meshes, take_labelmaps, write_labels
 from .job import SceneJob, SceneResult, SegmentationJob
-from .mesh_files import Mesh, safe_file_names, write_glb, write_obj, write_stl
 from .modality import volume_modality
 from .regions import region_points
 from .results import Results
@@ -35,7 +29,7 @@ from .sequences import (
     import_frames,
     read_frames,
 )
-from .surfaces import SurfaceBuilder, set_surface_smoothing
+from .surfaces import SurfaceBuilder
 from .tables import fill_table
 from .target import Target
 from .volumes import VoxelsInUse, image_to_volume, read_volume, view_volume, volume_to_image
@@ -67,9 +61,7 @@ __all__ = [
     "region_points",
     "restore_snapshot",
     "safe_file_names",
-    "segmentation_layers",
     "segmentation_to_labels",
-    "set_surface_smoothing",
     "surface_meshes",
     "take_labelmaps",
     "take_snapshot",

@@ -18,6 +18,15 @@ from ..errors import InputError
 from ..images import Image, Layer, SegmentRecord
 from ..images.layer import ID_TAG
 from ..images.values import to_labels
+from .nodes import (
+    BINARY,
+    REFERENCE_GEOMETRY,
+    NamedSegment,
+    check_labelmaps,
+    named_segments,
+    segment_tag,
+    weak_reference,
+)
 from .volumes import array_to_matrix, array_to_vtk, matrix_to_array, oriented_to_image
 
 #: What :func:`import_layers` does with the segments that the node has already.
@@ -30,11 +39,7 @@ _DEMO = ATTRIBUTE_PREFIX + "demo"
 #: What these attributes said before, where segments of earlier imports stay: a list, as JSON.
 _EARLIER = ATTRIBUTE_PREFIX + "earlier"
 
-_BINARY = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
-_GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
 _VOXELS_AT_ONCE = 2**20
-
-_Named = tuple[str, slicer.vtkSegment]  # a segment and its id
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +71,8 @@ def take_snapshot(segmentation_node: slicer.vtkMRMLSegmentationNode) -> Snapshot
         display.CopyContent(segmentation_node.GetDisplayNode())
     return Snapshot(
         segmentation_node.GetSegmentation(),
-        _weak(segmentation_node.GetParentTransformNode()),
-        _weak(segmentation_node.GetNodeReference(role)),
+        weak_reference(segmentation_node.GetParentTransformNode()),
+        weak_reference(segmentation_node.GetNodeReference(role)),
         {key: segmentation_node.GetAttribute(key) for key in _own_attributes(segmentation_node)},
         display,
     )
@@ -150,12 +155,12 @@ def import_layers(
     """
     _check(layers, mode)
     before = take_snapshot(segmentation_node)
-    earlier = [] if mode == "replace" else _segments(before.segmentation)
+    earlier = [] if mode == "replace" else named_segments(before.segmentation)
     move = check_import(segmentation_node, volume_node, mode)
     new = [named for layer in layers for named in _new_segments(layer, move)]
     looked_for = {name for layer in layers for name in layer.label_names.values()}
     content = slicer.vtkSegmentation()
-    content.SetSourceRepresentationName(_BINARY)
+    content.SetSourceRepresentationName(BINARY)
     # What the user chose for surfaces, e.g. the smoothing, is kept with the content.
     content.CopyConversionParameters(before.segmentation)
     for id, segment in _merged(earlier, new, mode, looked_for):
@@ -177,7 +182,7 @@ def check_import(
     segmentation = segmentation_node.GetSegmentation()
     if mode == "replace" or not segmentation.GetNumberOfSegments():
         return np.eye(4)
-    _check_labelmaps(segmentation)
+    check_labelmaps(segmentation)
     if volume_node is None:
         return np.eye(4)
     return _volume_to_segmentation(volume_node, segmentation_node)
@@ -212,16 +217,6 @@ def _check(layers: Sequence[Layer], mode: str) -> None:
         raise ValueError("ids of segments and labels of a layer must be unique")
 
 
-def _check_labelmaps(segmentation: slicer.vtkSegmentation) -> None:
-    name = segmentation.GetSourceRepresentationName()
-    if name != _BINARY:
-        raise InputError(
-            "output.not_labelmaps",
-            f"The segmentation holds its segments as {name.lower()}, not as labelmaps.",
-            "Convert it to binary labelmaps in the module Segmentations, or choose another.",
-        )
-
-
 def _volume_to_segmentation(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode,
@@ -246,7 +241,7 @@ def _volume_to_segmentation(
     return matrix_to_array(matrix)
 
 
-def _new_segments(layer: Layer, move: np.ndarray) -> list[_Named]:
+def _new_segments(layer: Layer, move: np.ndarray) -> list[NamedSegment]:
     """The segments of a layer, which no segmentation knows yet."""
     array = to_labels(layer.labels.array, "The labelmap")
     labelmap = slicer.vtkOrientedImageData()
@@ -266,24 +261,26 @@ def _new_segment(record: SegmentRecord, labelmap: slicer.vtkOrientedImageData) -
     if group:
         segment.SetTag(GROUP_TAG, group)
     segment.SetLabelValue(record.label)
-    segment.AddRepresentation(_BINARY, labelmap)
+    segment.AddRepresentation(BINARY, labelmap)
     return segment
 
 
 def _merged(
-    earlier: Sequence[_Named], new: Sequence[_Named], mode: str, looked_for: set[str]
-) -> list[_Named]:
+    earlier: Sequence[NamedSegment], new: Sequence[NamedSegment], mode: str, looked_for: set[str]
+) -> list[NamedSegment]:
     """Earlier and new segments in their order, as :func:`import_layers` says."""
     new_by_id = dict(new)
     replaced, removed = set(), set()
     if mode == "update":
         replaced = {id for id, _ in earlier if id in new_by_id}
-        removed = {id for id, s in earlier if id in looked_for and _tag(s, ID_TAG) == id} - replaced
+        removed = {
+            id for id, s in earlier if id in looked_for and segment_tag(s, ID_TAG) == id
+        } - replaced
     gone = replaced | removed
     kept = dict(
         _copies([n for n in earlier if n[0] not in gone], [n for n in earlier if n[0] in gone])
     )
-    result: list[_Named] = []
+    result: list[NamedSegment] = []
     for id, segment in earlier:
         if id in replaced:
             new_by_id[id].SetColor(segment.GetColor())
@@ -293,12 +290,12 @@ def _merged(
     return result + _distinct([named for named in new if named[0] not in replaced], result)
 
 
-def _copies(kept: Sequence[_Named], gone: Sequence[_Named]) -> list[_Named]:
+def _copies(kept: Sequence[NamedSegment], gone: Sequence[NamedSegment]) -> list[NamedSegment]:
     """Copies of segments that share labelmaps as the originals do, without the voxels of others."""
     labelmaps: dict[slicer.vtkOrientedImageData, slicer.vtkOrientedImageData] = {}
     result = []
     for id, segment in kept:
-        source = segment.GetRepresentation(_BINARY)
+        source = segment.GetRepresentation(BINARY)
         if source not in labelmaps:
             labelmaps[source] = slicer.vtkOrientedImageData()
             labelmaps[source].DeepCopy(source)
@@ -308,16 +305,16 @@ def _copies(kept: Sequence[_Named], gone: Sequence[_Named]) -> list[_Named]:
         copy.SetNameAutoGenerated(segment.GetNameAutoGenerated())
         copy.SetColorAutoGenerated(segment.GetColorAutoGenerated())
         copy.SetLabelValue(segment.GetLabelValue())
-        copy.AddRepresentation(_BINARY, labelmaps[source])
+        copy.AddRepresentation(BINARY, labelmaps[source])
         result.append((id, copy))
     return result
 
 
-def _labels(segments: Iterable[_Named], labelmap: slicer.vtkOrientedImageData) -> set[int]:
+def _labels(segments: Iterable[NamedSegment], labelmap: slicer.vtkOrientedImageData) -> set[int]:
     return {
         segment.GetLabelValue()
         for _, segment in segments
-        if segment.GetRepresentation(_BINARY) is labelmap
+        if segment.GetRepresentation(BINARY) is labelmap
     }
 
 
@@ -332,7 +329,7 @@ def _clear(labelmap: slicer.vtkOrientedImageData, labels: set[int]) -> None:
         part[np.isin(part, list(labels))] = 0
 
 
-def _distinct(new: Sequence[_Named], others: Sequence[_Named]) -> list[_Named]:
+def _distinct(new: Sequence[NamedSegment], others: Sequence[NamedSegment]) -> list[NamedSegment]:
     """New segments with ids and names that the others do not have."""
     taken = {id for id, _ in others}
     taken_names = {segment.GetName() for _, segment in others}
@@ -378,7 +375,7 @@ def _hand_over(
             # The transform first: the reference geometry is taken from the volume through it.
             if not segments_stay:
                 segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-            if not segments_stay or not content.GetConversionParameter(_GEOMETRY):
+            if not segments_stay or not content.GetConversionParameter(REFERENCE_GEOMETRY):
                 segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
         if segmentation_node.GetDisplayNode() is None:
             segmentation_node.CreateDefaultDisplayNodes()
@@ -400,7 +397,7 @@ def _make_removal_quick(segmentation: slicer.vtkSegmentation) -> None:
     of 512 x 512 x 400 voxels, at whatever moment the last user of the content lets go of it.
     """
     # The observer is not told who is deleted, so it must know the segments, without keeping them.
-    segments = [_weak(segment) for _, segment in _segments(segmentation)]
+    segments = [weak_reference(segment) for _, segment in named_segments(segmentation)]
     segmentation.AddObserver("DeleteEvent", lambda *_: _unshare(segments))
 
 
@@ -408,11 +405,11 @@ def _unshare(segments: Iterable[vtk.vtkWeakReference]) -> None:
     """Give each segment an image of its own over the voxels that they share."""
     for reference in segments:
         segment = reference.Get()
-        labelmap = segment.GetRepresentation(_BINARY) if segment is not None else None
+        labelmap = segment.GetRepresentation(BINARY) if segment is not None else None
         if labelmap is not None:
             own = slicer.vtkOrientedImageData()
             own.ShallowCopy(labelmap)
-            segment.AddRepresentation(_BINARY, own)
+            segment.AddRepresentation(BINARY, own)
 
 
 def _place_beside(
@@ -432,17 +429,6 @@ def _place_beside(
         hierarchy.CreateItem(folder, segmentation_node)
     elif hierarchy.GetItemParent(item) == root:
         hierarchy.SetItemParent(item, folder)
-
-
-def _segments(segmentation: slicer.vtkSegmentation) -> list[_Named]:
-    ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
-    return [(id, segmentation.GetSegment(id)) for id in ids]
-
-
-def _tag(segment: slicer.vtkSegment, tag: str) -> str:
-    value = vtk.reference("")
-    segment.GetTag(tag, value)
-    return str(value)
 
 
 def _earlier_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
@@ -465,12 +451,6 @@ def _set_own_attributes(node: slicer.vtkMRMLNode, attributes: Mapping[str, str])
         node.RemoveAttribute(key)
     for key, value in attributes.items():
         node.SetAttribute(key, value)
-
-
-def _weak(node: slicer.vtkMRMLNode | None) -> vtk.vtkWeakReference:
-    reference = vtk.vtkWeakReference()
-    reference.Set(node)
-    return reference
 
 
 def _id_in_scene(reference: vtk.vtkWeakReference) -> str | None:

@@ -5,9 +5,12 @@ Smoothing is smoothing of surfaces: it makes the picture less blocky and never c
 
 from __future__ import annotations
 
+import atexit
+import math
+import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import slicer
@@ -15,26 +18,31 @@ import vtk
 from scipy import ndimage
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ..errors import InputError
-from .segmentations import _check_labelmaps, _segments, _weak
+from ..errors import InputError, SegmentationError, internal_error
+from .nodes import BINARY, SURFACE, check_labelmaps, named_segments, weak_reference
 from .volumes import array_to_vtk
 
-_BINARY = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
-SURFACE = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
-"""Slicer's name of the representation."""
 _RULE = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule
 _SMOOTHING = _RULE.GetSmoothingFactorParameterName()
-_FLYING_EDGES = "0"
+_DECIMATION = _RULE.GetDecimationFactorParameterName()
+_METHOD = _RULE.GetConversionMethodParameterName()
+_FLYING_EDGES, _SURFACE_NETS = "0", "1"
 
 _VOXELS_AT_ONCE = 1 << 22  # about 10 ms for bounding boxes
 _PATIENCE_S = 0.01
+_PATIENCE_AT_EXIT_S = 1.0
 
 _Box = tuple[np.ndarray, np.ndarray]  # first index and the one after the last, (k, j, i)
 
 
 @dataclass(frozen=True)
 class _Settings:
-    """Slicer's conversion parameters, as it stores them."""
+    """Slicer's conversion parameters, which it stores as text.
+
+    A scene may hold any text: what is no number, or no method, counts as not set.
+
+    :param smoothing, decimation: 0 to 1.
+    """
 
     smoothing: float
     decimation: float
@@ -45,13 +53,23 @@ class _Settings:
     @classmethod
     def of(cls, segmentation: slicer.vtkSegmentation) -> _Settings:
         value = segmentation.GetConversionParameter
+        method = value(_METHOD)
         return cls(
-            float(value(_SMOOTHING) or 0.5),
-            float(value(_RULE.GetDecimationFactorParameterName()) or 0),
+            _share(value(_SMOOTHING), 0.5),
+            _share(value(_DECIMATION), 0.0),
             value(_RULE.GetComputeSurfaceNormalsParameterName()) != "0",
-            value(_RULE.GetConversionMethodParameterName()) or _FLYING_EDGES,
+            method if method in (_FLYING_EDGES, _SURFACE_NETS) else _FLYING_EDGES,
             value(_RULE.GetJointSmoothingParameterName()) not in ("", "0"),
         )
+
+
+def _share(text: str, otherwise: float) -> float:
+    """A number of 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        return otherwise
+    return min(max(value, 0.0), 1.0) if math.isfinite(value) else otherwise
 
 
 @dataclass(frozen=True)
@@ -130,10 +148,11 @@ class SurfaceBuilder:
         builder = SurfaceBuilder(node)
         while not builder.done:
             builder.step()  # from a timer
-        builder.finish()
+        builder.finish()  # or close()
 
     :param smoothing: of the surfaces, 0 (none) to 1 (strong, thin structures shrink); the labels
         stay as they are. None for what the node says.
+    :raises ValueError: if the smoothing is not from 0 to 1.
     :raises InputError: ``output.not_labelmaps`` if the node holds neither labelmaps nor surfaces;
         ``input.node_removed`` from any method if the node has left the scene.
     """
@@ -141,14 +160,14 @@ class SurfaceBuilder:
     def __init__(
         self, segmentation_node: slicer.vtkMRMLSegmentationNode, smoothing: float | None = None
     ) -> None:
-        if smoothing is not None:
-            _check_smoothing(smoothing)
-        self._node = _weak(segmentation_node)
+        if smoothing is not None and not 0 <= smoothing <= 1:
+            raise ValueError(f"smoothing is a number from 0 to 1, not {smoothing}")
+        self._node = weak_reference(segmentation_node)
         self._smoothing = smoothing
         self._boxes: dict[slicer.vtkOrientedImageData, _Boxes] = {}
         self._built: dict[_Piece, dict[str, vtk.vtkPolyData]] = {}
-        self._executor = ThreadPoolExecutor(1, "surfaces")
-        self._running: tuple[_Piece, Future[vtk.vtkPolyData]] | None = None
+        self._running: tuple[_Piece, _Conversion] | None = None
+        self._error: SegmentationError | None = None
         self._keep_present()
 
     @property
@@ -173,14 +192,29 @@ class SurfaceBuilder:
         return {id: surface for surfaces in built for id, surface in surfaces.items()}
 
     def step(self) -> None:
-        """Do the next bit of work; at most one segment is finished."""
-        self._begin()
-        if self._running is not None:
-            piece, future = self._running
-            # Threads get to run here at the latest: an application may keep Python to itself.
-            if wait([future], timeout=_PATIENCE_S).done:
-                self._running = None
-                self._built[piece] = {piece.labels[0][0]: future.result()}
+        """Do the next bit of work; at most one segment is finished.
+
+        :raises SegmentationError: what kept a surface from being made, at every call from then on.
+        """
+        if self._error is None:
+            try:
+                self._begin()
+                self._take_finished()
+            except SegmentationError:
+                raise
+            except Exception as error:
+                self._error = internal_error(error)
+        if self._error is not None:
+            raise self._error
+
+    def _take_finished(self) -> None:
+        if self._running is None:
+            return
+        piece, conversion = self._running
+        # Threads get to run here at the latest: an application may keep Python to itself.
+        if conversion.wait(_PATIENCE_S):
+            self._running = None
+            self._built[piece] = {piece.labels[0][0]: conversion.result()}
 
     def finish(self) -> None:
         """Give all surfaces to the node at once and show them in 3D views.
@@ -198,7 +232,7 @@ class SurfaceBuilder:
         try:
             if self._smoothing is not None:
                 segmentation.SetConversionParameter(_SMOOTHING, str(self._smoothing))
-            for id, segment in _segments(segmentation):
+            for id, segment in named_segments(segmentation):
                 if id in surfaces and segment.GetRepresentation(SURFACE) is not surfaces[id]:
                     segment.AddRepresentation(SURFACE, surfaces[id])
             segmentation.InvokeEvent(segmentation.ContainedRepresentationNamesModified)
@@ -208,8 +242,10 @@ class SurfaceBuilder:
         self.close()
 
     def close(self) -> None:
-        """Give up what is not finished; what runs at the moment ends by itself."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Give up what is not finished; the filter that runs at the moment is told to stop."""
+        if self._running is not None:
+            self._running[1].abort()
+        self._running = None
 
     def _begin(self) -> None:
         """Start on the next piece, unless one is being worked on."""
@@ -232,8 +268,7 @@ class SurfaceBuilder:
         labelmap = _cut_out(piece.labelmap, array, box)
         if piece.settings.method == _FLYING_EDGES and not piece.settings.jointly:
             label = piece.labels[0][1]
-            job = self._executor.submit(_convert, labelmap, label, piece.settings)
-            self._running = piece, job
+            self._running = piece, _Conversion(_pipeline(labelmap, label, piece.settings))
         else:
             self._built[piece] = self._convert_by_slicer(labelmap, piece)
 
@@ -241,16 +276,18 @@ class SurfaceBuilder:
         self, labelmap: slicer.vtkOrientedImageData, piece: _Piece
     ) -> dict[str, vtk.vtkPolyData]:
         content = slicer.vtkSegmentation()
-        content.SetSourceRepresentationName(_BINARY)
+        content.SetSourceRepresentationName(BINARY)
         content.CopyConversionParameters(self._checked_node().GetSegmentation())
         content.SetConversionParameter(_SMOOTHING, str(piece.settings.smoothing))
+        content.SetConversionParameter(_DECIMATION, str(piece.settings.decimation))
+        content.SetConversionParameter(_METHOD, piece.settings.method)
         for id, label in piece.labels:
             segment = slicer.vtkSegment()
             segment.SetLabelValue(label)
-            segment.AddRepresentation(_BINARY, labelmap)
+            segment.AddRepresentation(BINARY, labelmap)
             content.AddSegment(segment, id)
         content.CreateRepresentation(SURFACE)
-        return {id: segment.GetRepresentation(SURFACE) for id, segment in _segments(content)}
+        return {id: segment.GetRepresentation(SURFACE) for id, segment in named_segments(content)}
 
     def _keep_present(self) -> None:
         """Take over the surfaces that the node has."""
@@ -270,12 +307,12 @@ class SurfaceBuilder:
         if segmentation.GetSourceRepresentationName() == SURFACE:
             return []
         if segmentation.GetNumberOfSegments():
-            _check_labelmaps(segmentation)
+            check_labelmaps(segmentation)
         settings = self._settings(segmentation)
         groups: dict[object, list[tuple[str, int]]] = {}
         labelmaps: dict[object, slicer.vtkOrientedImageData] = {}
-        for id, segment in _segments(segmentation):
-            labelmap = segment.GetRepresentation(_BINARY)
+        for id, segment in named_segments(segmentation):
+            labelmap = segment.GetRepresentation(BINARY)
             key = labelmap if settings.jointly else id
             labelmaps[key] = labelmap
             groups.setdefault(key, []).append((id, segment.GetLabelValue()))
@@ -302,31 +339,65 @@ class SurfaceBuilder:
         return node
 
 
-def set_surface_smoothing(
-    segmentation_node: slicer.vtkMRMLSegmentationNode, smoothing: float
-) -> None:
-    """Choose how smooth surfaces are made, and drop those that were made otherwise.
+class _Conversion:
+    """A pipeline of filters that runs in a thread, from now on.
 
-    The labels, and with them volumes and statistics, stay as they are.
+    When the application quits, it is told to stop and waited for, but only for a moment: the
+    filter that computes normals hardly listens.
 
-    :param smoothing: 0 (none) to 1 (strong, thin structures shrink).
+    :param filters: the pipeline keeps no reference to those before the last.
     """
-    _check_smoothing(smoothing)
-    segmentation = segmentation_node.GetSegmentation()
-    if _Settings.of(segmentation).smoothing == smoothing:
-        return
-    was_modifying = segmentation_node.StartModify()
-    try:
-        segmentation.SetConversionParameter(_SMOOTHING, str(smoothing))
-        if segmentation.GetSourceRepresentationName() != SURFACE:
-            segmentation.RemoveRepresentation(SURFACE)
-    finally:
-        segmentation_node.EndModify(was_modifying)
 
+    def __init__(self, filters: Sequence[vtk.vtkPolyDataAlgorithm]) -> None:
+        self._filters = filters
+        self._aborted = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="surfaces", daemon=True)
+        atexit.register(self._quit)
+        self._thread.start()
 
-def _check_smoothing(smoothing: float) -> None:
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"smoothing is a number from 0 to 1, not {smoothing}")
+    def _run(self) -> None:
+        # Python deletes them when it ends, which must not be while one of them runs.
+        for filter in self._filters:
+            filter.Register(None)
+        try:
+            for filter in self._filters:
+                if self._aborted:
+                    return
+                filter.Update()
+        except Exception as error:
+            self._error = error
+        finally:
+            for filter in self._filters:
+                filter.UnRegister(None)
+            atexit.unregister(self._quit)
+
+    def _quit(self) -> None:
+        self.abort()
+        self.wait(_PATIENCE_AT_EXIT_S)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, after waiting for it."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def result(self) -> vtk.vtkPolyData:
+        """The surface, when it has ended.
+
+        :raises Exception: what a filter raised.
+        """
+        if self._error is not None:
+            raise self._error
+        surface = vtk.vtkPolyData()
+        surface.ShallowCopy(self._filters[-1].GetOutput())
+        surface.GetPointData().RemoveArray("ImageScalars")  # would be shown instead of the color
+        return surface
+
+    def abort(self) -> None:
+        """Have it end soon, without a result; does not wait."""
+        self._aborted = True
+        for filter in self._filters:
+            filter.AbortExecuteOn()
 
 
 def _show(display: slicer.vtkMRMLSegmentationDisplayNode) -> None:
@@ -364,10 +435,10 @@ def _cut_out(
     return result
 
 
-def _convert(
+def _pipeline(
     labelmap: slicer.vtkOrientedImageData, label: int, settings: _Settings
-) -> vtk.vtkPolyData:
-    """The surface that Slicer's converter makes, by filters that let other threads run.
+) -> list[vtk.vtkPolyDataAlgorithm]:
+    """What makes the surface that Slicer's converter makes, by filters that let other threads run.
 
     The converter itself holds Python's lock, so nobody else could do anything in the meantime.
 
@@ -376,20 +447,15 @@ def _convert(
     voxels = vtk.vtkImageData()
     voxels.SetExtent(labelmap.GetExtent())
     voxels.GetPointData().SetScalars(labelmap.GetPointData().GetScalars())
-    last = vtk.vtkDiscreteFlyingEdges3D()
-    last.SetInputData(voxels)
-    last.ComputeGradientsOff()
-    last.ComputeNormalsOff()
-    last.SetValue(0, label)
-    filters = [last]  # the pipeline keeps no reference to those before
-    for following in _filters(labelmap, settings):
-        following.SetInputConnection(filters[-1].GetOutputPort())
-        filters.append(following)
-    filters[-1].Update()
-    surface = vtk.vtkPolyData()
-    surface.ShallowCopy(filters[-1].GetOutput())
-    surface.GetPointData().RemoveArray("ImageScalars")  # would be shown instead of the color
-    return surface
+    edges = vtk.vtkDiscreteFlyingEdges3D()
+    edges.SetInputData(voxels)
+    edges.ComputeGradientsOff()
+    edges.ComputeNormalsOff()
+    edges.SetValue(0, label)
+    filters = [edges, *_filters(labelmap, settings)]
+    for before, after in pairwise(filters):
+        after.SetInputConnection(before.GetOutputPort())
+    return filters
 
 
 def _filters(

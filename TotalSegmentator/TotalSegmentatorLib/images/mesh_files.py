@@ -6,10 +6,13 @@ Nothing here touches the scene, so a thread may write while people go on working
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
 import struct
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -17,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..images import whole_file
+from .whole_file import whole_file, write_error
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # glTF: metres, Y is up, an asset's front looks to +Z, its right side is at -X.
@@ -31,8 +34,11 @@ _VERTICES, _INDICES = 34962, 34963  # glTF buffer targets
 
 _ROWS_AT_ONCE = 4_000
 _MAX_NAME = 80
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_RESERVED = re.compile(r"con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]", re.IGNORECASE)
+_FORBIDDEN = frozenset('<>:"/\\|?*')
+_CONTROLS = ("Cc", "Zl", "Zp")  # Unicode categories: line ends and the like
+_INVISIBLE = "Cf"  # also turns the direction of writing: what looks like gpj.exe is exe.jpg
+_AT_THE_ENDS = re.compile(r"^[\s.]+|[\s.]+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +47,10 @@ class Mesh:
 
     :param color: red, green, blue, 0 to 255.
     :param points: (N, 3) mm, in the coordinates of its node.
-    :param triangles: (M, 3) indices of points, counter-clockwise as seen from outside.
-    :param normals: (N, 3) unit vectors; None if there are none.
+    :param triangles: (M, 3) indices of points, all in the same order as seen from outside:
+        counter-clockwise, or clockwise as Slicer makes them for left-handed volumes.
+    :param normals: (N, 3) unit vectors, to the outside or all to the inside; None if there are
+        none.
     :param to_world: (4, 4), from the node's coordinates to RAS mm.
     """
 
@@ -55,19 +63,31 @@ class Mesh:
     to_world: np.ndarray
 
     def moved(self, to_space: np.ndarray) -> Mesh:
-        """The mesh in other coordinates, still counter-clockwise from outside.
+        """The mesh in other coordinates, counter-clockwise and with normals to the outside.
 
         :param to_space: (4, 4), from RAS mm.
         """
         matrix = to_space @ self.to_world
         axes = matrix[:3, :3]
         points = self.points @ axes.T + matrix[:3, 3]
-        triangles = self.triangles if np.linalg.det(axes) > 0 else self.triangles[:, ::-1]
+        inside_out = _volume(self.points, self.triangles) < 0
+        clockwise = inside_out != (np.linalg.det(axes) < 0)
+        triangles = self.triangles[:, ::-1] if clockwise else self.triangles
         normals = None
         if self.normals is not None:
             normals = self.normals @ np.linalg.inv(axes)
             normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+            if inside_out:
+                normals = -normals
         return Mesh(self.id, self.name, self.color, points, triangles, normals, np.eye(4))
+
+
+def _volume(points: np.ndarray, triangles: np.ndarray) -> float:
+    """What a closed surface encloses; negative if its triangles are clockwise from outside."""
+    points = points.astype(np.float64)
+    points -= points.mean(axis=0)
+    a, b, c = (points[triangles[:, n]] for n in range(3))
+    return float(np.einsum("ij,ij->", a, np.cross(b, c))) / 6
 
 
 def write_stl(
@@ -79,7 +99,7 @@ def write_stl(
 
     :return: the files, in the order of the meshes.
     :raises InputError: ``output.exists`` if a file is there and *overwrite* is not set,
-        ``output.not_writable``.
+        ``output.is_folder``, ``output.not_writable``.
     :raises SetupError: ``disk.full``.
     """
     names = safe_file_names([mesh.name for mesh in meshes])
@@ -130,22 +150,39 @@ def write_glb(meshes: Sequence[Mesh], path: str | Path, overwrite: bool = False)
 def safe_file_names(names: Sequence[str]) -> tuple[str, ...]:
     """File names, without suffix, that Windows, macOS and Linux accept and that differ.
 
-    What is allowed in a name stays, letters of all languages too. Names that differ by upper and
-    lower case only are the same file on many computers, so they are numbered: ``liver (2)``.
+    What is allowed in a name stays, letters of all languages too. Names that many computers take
+    for the same file are numbered: ``liver (2)`` if they differ by upper and lower case only. What
+    nobody sees in a name is left out, and a name of which nothing is left becomes ``segment``.
     """
     result: list[str] = []
     taken: set[str] = set()
     for name in names:
-        name = _FORBIDDEN.sub("_", name)
-        # 80 letters of any language are less than the 255 bytes that file systems allow.
-        name = name.encode("utf-8", "ignore")[: _MAX_NAME * 2].decode("utf-8", "ignore")[:_MAX_NAME]
-        name = name.strip(" .") or "segment"
-        if _RESERVED.match(name):
-            name = f"_{name}"
+        name = _safe_file_name(name)
         choices = (name if n == 1 else f"{name} ({n})" for n in count(1))
-        result.append(next(choice for choice in choices if choice.casefold() not in taken))
-        taken.add(result[-1].casefold())
+        result.append(next(choice for choice in choices if _folded(choice) not in taken))
+        taken.add(_folded(result[-1]))
     return tuple(result)
+
+
+def _safe_file_name(name: str) -> str:
+    letters = unicodedata.normalize("NFC", "".join(_safe_letter(letter) for letter in name))
+    # 80 letters of any language are less than the 255 bytes that file systems allow.
+    name = letters.encode("utf-8", "ignore")[: _MAX_NAME * 2].decode("utf-8", "ignore")[:_MAX_NAME]
+    name = _AT_THE_ENDS.sub("", name) or "segment"
+    # Windows looks at what is before the first dot, and not at spaces before that.
+    return f"_{name}" if _RESERVED.fullmatch(name.split(".")[0].strip()) else name
+
+
+def _safe_letter(letter: str) -> str:
+    category = unicodedata.category(letter)
+    if category == _INVISIBLE:
+        return ""
+    return "_" if letter in _FORBIDDEN or category in _CONTROLS else letter
+
+
+def _folded(name: str) -> str:
+    """The same text for names that Windows or macOS takes for the same file."""
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 def check_absent(paths: Sequence[Path], overwrite: bool) -> None:
@@ -165,20 +202,64 @@ def check_absent(paths: Sequence[Path], overwrite: bool) -> None:
 
 
 def _write_all(contents: Mapping[Path, Callable[[], Iterable[bytes]]], overwrite: bool) -> None:
-    """Write several files so that none appears before all of them could be written."""
+    """Write several files, all or none: if one cannot be written, the folder is as before.
+
+    All are written under other names first. Then those that they replace are put aside, to be put
+    back if a name cannot be given. Only a computer that stops between the names leaves some of
+    them new, and the replaced files under the names that they were put aside with.
+    """
     check_absent(list(contents), overwrite)
-    fresh = [path for path in contents if not path.exists()]
+    _check_no_folder(contents)
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            part = stack.enter_context(whole_file(path, path.suffix))
+            with part.open("wb") as stream:
+                stream.writelines(content())
+        with _put_aside(contents):
+            stack.close()
+
+
+def _check_no_folder(paths: Iterable[Path]) -> None:
+    folder = next((path for path in paths if path.is_dir()), None)
+    if folder is not None:
+        raise InputError(
+            "output.is_folder",
+            f"{folder.name} is a folder.",
+            "Choose another name, or move the folder away.",
+        )
+
+
+@contextmanager
+def _put_aside(paths: Iterable[Path]) -> Iterator[None]:
+    """Give files other names; if the block fails, they come back instead of what took their place.
+
+    :raises InputError: ``output.not_writable`` if a file may not be renamed.
+    """
+    aside: dict[Path, Path] = {}
+    fresh: list[Path] = []
     try:
-        with ExitStack() as stack:
-            for path, content in contents.items():
-                part = stack.enter_context(whole_file(path, path.suffix))
-                with part.open("wb") as stream:
-                    stream.writelines(content())
+        for path in paths:
+            other = path.with_name(f".{secrets.token_hex(4)}.old{path.suffix}")
+            try:
+                os.rename(path, other)
+            except FileNotFoundError:
+                fresh.append(path)
+            except OSError as error:  # on Windows: another program has it open
+                raise write_error(path, error) from error
+            else:
+                aside[path] = other
+        yield
     except BaseException:
         for path in fresh:
             with suppress(OSError):
                 path.unlink()
+        for path, other in aside.items():
+            with suppress(OSError):
+                os.replace(other, path)
         raise
+    for other in aside.values():
+        with suppress(OSError):
+            other.unlink()
 
 
 def _stl(mesh: Mesh) -> Iterable[bytes]:
