@@ -2,6 +2,8 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 CACHE = .cache
+# Each file's tests by one process: they share what they have made.
+CORES = -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help environments demo pictures test test-all test-earlier bench lint data clean
 
@@ -23,17 +25,17 @@ demo: environments
 	@.venv/bin/slicer-totalsegmentator demo --yes --cache $(CACHE)/sample --output demo
 
 test: environments lint
-	@$(RUN) -m pytest -q -m "not slow"
+	@$(RUN) -m pytest $(CORES) -q -m "not slow"
 
 test-all: environments lint
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest $(CORES)
 
 # What speaks to Slicer, on the version before the newest.
 EARLIER = 5.12.4.0
 
 test-earlier: environments
 	@$(PYTHON) Tools/bootstrap.py --slicer-core $(EARLIER)
-	@.venv-slicer-$(EARLIER)/bin/python -m pytest -q -m "not slow" Testing/Python/scene \
+	@.venv-slicer-$(EARLIER)/bin/python -m pytest $(CORES) -q -m "not slow" Testing/Python/scene \
 	    Testing/Python/gui Testing/Python/console
 
 lint:

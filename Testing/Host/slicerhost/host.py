@@ -160,6 +160,7 @@ class Host:
         Timers, processes and observers that the last test left are ended.
         """
         self._quit = False
+        self._log.install()
         RUNNING.stop()
         self._observers.remove()
         self.closeScene()

@@ -66,6 +66,14 @@ def test_reload_button(host: Host, small: LoadedModule) -> None:
     assert host.slotErrors == []
 
 
+def test_hook_of_another_program_is_replaced_by_a_reset(host: Host) -> None:
+    sys.excepthook = print  # as typer does when a command runs in the same process
+    host.reset()
+    sys.excepthook(ValueError, ValueError("seen"), None)
+    assert [error.message for error in host.slotErrors] == ["seen"]
+    host.slotErrors.clear()
+
+
 def test_what_goes_on_is_found_and_ended(host: Host) -> None:
     import qt
     import slicer

@@ -28,8 +28,11 @@ class ErrorLog:
         self._previous: Callable | None = None
 
     def install(self) -> None:
-        """Listen to every exception that is printed from here on."""
-        if self._previous is None:
+        """Listen to every exception that is printed from here on; again if others took over.
+
+        Programs in the same process put hooks of their own there (typer's do).
+        """
+        if sys.excepthook != self._record:
             self._previous = sys.excepthook
             sys.excepthook = self._record
 
