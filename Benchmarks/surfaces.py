@@ -11,15 +11,13 @@ own way the surfaces of both are compared.
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ways
 from segmentation_import import STRUCTURES
 from segmentation_import import make_labels as make_boxes
 
@@ -123,30 +121,5 @@ def table(results: list[dict[str, Any]], size: tuple[int, int, int]) -> str:
     return "\n".join(rows)
 
 
-def _run_apart(method: str, size: tuple[int, int, int]) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--only", method, "--size", *map(str, size)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(answer.stdout.splitlines()[-1])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--size", type=int, nargs=3, default=(512, 512, 400), metavar="N")
-    parser.add_argument("--repeats", type=int, default=1, help="runs of each way (default 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs to FILE")
-    parser.add_argument("--only", choices=METHODS, help="run one way once and print it as JSON")
-    options = parser.parse_args()
-    size = tuple(options.size)
-    if options.only:
-        print(json.dumps(measure(options.only, size)))
-        return
-    results = [_run_apart(method, size) for method in METHODS for _ in range(options.repeats)]
-    print(table(results, size))
-    if options.json:
-        options.json.write_text(json.dumps({"size": size, "runs": results}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    ways.main(__file__, __doc__, METHODS, measure, table, repeats=1)
