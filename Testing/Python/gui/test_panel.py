@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import slicer
 import vtk
-from panel_steps import apply, error_text
+from panel_steps import apply, error_text, segment_ids, segmentations
 from slicerhost.api_check import check as check_api
 from slicerhost.api_check import check_widgets
 
@@ -203,20 +203,20 @@ def test_structures_are_planned_in_a_sentence(panel, volume, quick, host):
     assert "No structure is checked." in error_text(panel)
     panel.ui.lungsPresetButton.click()
     assert "lung_upper_lobe_left" in panel._parameterNode.structures
-    assert "total" in panel.ui.planLabel.text.lower() or "whole" in panel.ui.planLabel.text.lower()
+    assert panel.ui.planLabel.text == "Task total (normal) for 5 structures."
     assert panel._parameterNode.findBy == "structures"
 
 
 def test_structures_are_run(quickPanel, volume, quick, host, monkeypatch):
-    monkeypatch.setattr(quickPanel.runs, "_mayDownload", lambda asked, volume: True)
+    monkeypatch.setattr("TotalSegmentatorLib.environment.check_weights", lambda *_: None)
     quickPanel.ui.findTabWidget.currentIndex = 1
     quickPanel.setParameter("structures", ["liver", "spleen"])
-    quickPanel.ui.weightsPathLineEdit.currentPath = ""
     apply(quickPanel, host)
-    asked = [request["structures"] for request in quick.requests]
-    assert asked in ([["spleen", "liver"]], [["liver", "spleen"]]) or "weights" in error_text(
-        quickPanel
-    )
+    assert error_text(quickPanel) == ""
+    (request,) = quick.requests
+    assert (request["task"], set(request["structures"])) == ("total", {"liver", "spleen"})
+    (node,) = segmentations()
+    assert set(segment_ids(node)) == {"liver", "spleen"}
 
 
 def test_devices_of_the_engine_are_listed(panel, volume, host, monkeypatch):

@@ -118,16 +118,7 @@ def _gpu(number: int, values: Mapping[str, Any]) -> Device:
 
 def _ask(command: EngineCommand, timeout_s: float) -> Mapping[str, Any]:
     """The facts that the engine's process prints; nothing of it is left behind."""
-    try:
-        process = processes.start(command.arguments, command.variables, import_folder())
-    except OSError as error:
-        raise SetupError(
-            "environment.no_interpreter",
-            f"The engine's Python could not be started ({error.strerror}).",
-            "Run the setup again.",
-            str(error),
-        ) from error
-    with process:
+    with command.start(import_folder()) as process:
         try:
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

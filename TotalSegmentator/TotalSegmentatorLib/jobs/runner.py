@@ -8,7 +8,7 @@ import queue
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,21 @@ class EngineCommand:
 
     arguments: Sequence[str | Path]
     variables: Mapping[str, str]
+
+    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Start it in a folder; see :func:`.processes.start`.
+
+        :raises SetupError: ``environment.no_interpreter``.
+        """
+        try:
+            return processes.start(self.arguments, self.variables, folder)
+        except OSError as error:
+            raise SetupError(
+                "environment.no_interpreter",
+                f"The engine's Python could not be started ({error.strerror}).",
+                "Run the setup again.",
+                str(error),
+            ) from error
 
 
 def run_message(request: Request, image: Path, labels: Path) -> dict[str, Any]:
@@ -80,20 +95,10 @@ class EngineProcess:
         :raises SegmentationError: what the engine reported, or ``engine.crashed``.
         """
         if self._conversation is None:
-            self._conversation = _Conversation(self._start())
+            variables = _variables(self._command, self._folder)
+            command = replace(self._command, variables=variables)
+            self._conversation = _Conversation(command.start(self._folder))
         return self._conversation.ask(message, context or self._context)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        variables = _variables(self._command, self._folder)
-        try:
-            return processes.start(self._command.arguments, variables, self._folder)
-        except OSError as error:
-            raise SetupError(
-                "environment.no_interpreter",
-                f"The engine's Python could not be started ({error.strerror}).",
-                "Run the setup again.",
-                str(error),
-            ) from error
 
 
 def _variables(command: EngineCommand, folder: Path) -> dict[str, str]:
