@@ -15,7 +15,7 @@ from TotalSegmentatorLib.environment import sample_data
 from TotalSegmentatorLib.errors import SetupError
 from TotalSegmentatorLib.images import read_image
 from TotalSegmentatorLib.images.fingerprint import fingerprint
-from TotalSegmentatorLib.scene import read_volume, volume_modality
+from TotalSegmentatorLib.scene import view_volume, volume_modality
 
 CACHE = Path(__file__).resolve().parents[3] / ".cache"
 
@@ -73,8 +73,8 @@ def test_a_click_loads_the_ct_that_the_demo_model_knows(registered, host, sample
     assert (node.GetName(), node.GetScene()) == ("DemoCT", slicer.mrmlScene)
     assert volume_modality(node) == "CT"
     image, _ = read_image(sample.ct)
-    assert fingerprint(read_volume(node)[0]) == fingerprint(image)
-    assert np.array_equal(read_volume(node)[0].ijk_to_ras, image.ijk_to_ras)
+    assert fingerprint(view_volume(node)[0]) == fingerprint(image)
+    assert np.array_equal(view_volume(node)[0].ijk_to_ras, image.ijk_to_ras)
     assert node.GetDisplayNode().GetWindow() == 350
     (second,) = host.downloadSample("TotalSegmentator demo CT")
     assert second.GetName() != node.GetName()

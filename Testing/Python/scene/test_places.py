@@ -45,7 +45,7 @@ from TotalSegmentatorLib.images import (
     write_nifti,
     write_segmentation,
 )
-from TotalSegmentatorLib.scene import import_layers, read_volume
+from TotalSegmentatorLib.scene import import_layers, view_volume
 from TotalSegmentatorLib.scene.headless import HeadlessApplication
 
 NAMES = {5: "liver", 2: "kidney_right", 3: "kidney_left"}
@@ -230,7 +230,7 @@ def through_the_scene(
 ):
     """The segmentation node of a run, after its segments are found at their places."""
     node = volume_node(application, matrix, shape, start, moved)
-    image, notices = read_volume(node)
+    image, notices = view_volume(node)
     tilted = is_sheared(matrix)
     assert ("input.straightened" in [notice.code for notice in notices]) == tilted
     labels = segmented(image, folder, canonical, turn_back)

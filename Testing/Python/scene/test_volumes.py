@@ -11,7 +11,8 @@ from scene_samples import SHAPE, add_bend, add_transform, add_volume, matrices
 
 from TotalSegmentatorLib.errors import InputError
 from TotalSegmentatorLib.images import Image, write_nifti
-from TotalSegmentatorLib.scene import image_to_volume, read_volume, volume_to_image
+from TotalSegmentatorLib.images.values import to_intensities
+from TotalSegmentatorLib.scene import image_to_volume, view_volume, volume_to_image
 
 STRAIGHT = np.diag([-0.8, -0.8, 2.0, 1.0])
 
@@ -103,7 +104,7 @@ def test_a_sheared_volume_is_read_as_it_is_with_a_notice(application):
     matrix = STRAIGHT.copy()
     matrix[1, 2] = 2.0 * np.tan(np.radians(20))
     node = add_volume(application, matrix)
-    image, notices = read_volume(node)
+    image, notices = view_volume(node)
     assert [notice.code for notice in notices] == ["input.straightened"]
     assert "The volume is tilted by 20 degrees" in notices[0].message
     np.testing.assert_array_equal(image.ijk_to_ras, matrix)
@@ -141,15 +142,16 @@ def test_reading_a_node_replaces_what_is_not_a_number_and_says_so(application):
     array[0, 0, :2] = np.nan
     node = application.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     image_to_volume(Image(array, STRAIGHT), node)
-    image, notices = read_volume(node)
+    image, _ = view_volume(node)
+    converted, notices = to_intensities(image.array, "The volume")
     assert [notice.code for notice in notices] == ["input.nonfinite"]
-    assert image.array.dtype == np.float32
-    assert np.isfinite(image.array).all()
+    assert converted.dtype == np.float32
+    assert np.isfinite(converted).all()
     assert np.isnan(volume_to_image(node).array[0, 0, 0])  # the node is as it was
 
 
 def test_reading_an_int16_node_copies_nothing(application):
     node = add_volume(application, STRAIGHT)
-    image, notices = read_volume(node)
+    image, notices = view_volume(node)
     assert notices == ()
     assert np.shares_memory(image.array, slicer.util.arrayFromVolume(node))

@@ -32,7 +32,7 @@ from .sequences import (
 from .surfaces import SurfaceBuilder
 from .tables import fill_table
 from .target import Target
-from .volumes import VoxelsInUse, image_to_volume, read_volume, view_volume, volume_to_image
+from .volumes import VoxelsInUse, image_to_volume, view_volume, volume_to_image
 
 __all__ = [
     "IMPORT_MODES",
@@ -57,7 +57,6 @@ __all__ = [
     "import_frames",
     "import_layers",
     "read_frames",
-    "read_volume",
     "region_points",
     "restore_snapshot",
     "safe_file_names",

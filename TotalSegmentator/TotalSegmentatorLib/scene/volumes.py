@@ -12,26 +12,10 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..errors import InputError
 from ..images import Image, Notice, check_geometry
-from ..images.values import to_intensities
 from .modality import volume_modality
 
 # Not the node's own name, which is often the patient's: messages go to the log too.
 _NAME = "The volume"
-
-
-def read_volume(
-    volume_node: slicer.vtkMRMLScalarVolumeNode,
-) -> tuple[Image, tuple[Notice, ...]]:
-    """A volume node as :func:`~TotalSegmentatorLib.images.read_image` reads a file.
-
-    :return: the image as int16 or float32, all voxels finite, with the modality that the scene
-        knows; what people should know about it.
-        The array may be a view, as with :func:`volume_to_image`.
-    :raises InputError: as :func:`volume_to_image`; ``input.value_range``, ``input.no_values``.
-    """
-    image, notices = view_volume(volume_node)
-    array, value_notices = to_intensities(image.array, _NAME)
-    return image.with_array(array), (*notices, *value_notices)
 
 
 def view_volume(
