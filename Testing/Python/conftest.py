@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -43,6 +44,15 @@ def sample() -> SampleData:
 def engine() -> EngineEnvironment:
     """The engine environment that `make` made; without it tests of engines fail, not skip."""
     return find_engine(interpreter(REPOSITORY / ".venv-engine"))
+
+
+@pytest.fixture(autouse=True)
+def _no_idle_engine() -> Iterator[None]:
+    """No engine process that waits for a further run outlives a test."""
+    yield
+    from TotalSegmentatorLib.session import engine_pool  # here, as tests of the panel reload it
+
+    engine_pool().release()
 
 
 @pytest.fixture

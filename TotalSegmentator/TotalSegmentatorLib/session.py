@@ -1,16 +1,19 @@
-"""A session: one engine process and its private folder, for one run or many."""
+"""A session: an engine process and a private folder, for one run or many."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from . import environment
 from .environment import EngineEnvironment
+from .environment.paths import import_folder
 from .errors import EngineError, InputError
 from .images import (
     Image,
@@ -22,7 +25,7 @@ from .images import (
     write_nifti,
 )
 from .jobs import (
-    EngineProcess,
+    EnginePool,
     EngineResult,
     Event,
     JobContext,
@@ -78,10 +81,21 @@ class Answer:
     derived: tuple[Image, ...] = ()
 
 
+@cache
+def engine_pool() -> EnginePool:
+    """The engine processes of this application: sessions take them from here, and bring them back.
+
+    One that nobody uses ends by itself after some minutes, or with ``engine_pool().release()``.
+    """
+    pool = EnginePool(import_folder())
+    atexit.register(pool.release)
+    return pool
+
+
 class Session:
     """Serves images and requests with one engine process; a context manager.
 
-    On leaving it the process, all that it started, and every temporary file are gone.
+    On leaving it every temporary file is gone, and the process is free for another session.
 
     :param context: receives the events of the session itself, and says when to stop.
     """
@@ -89,18 +103,18 @@ class Session:
     def __init__(self, settings: Settings, context: JobContext) -> None:
         self._settings = settings
         self._context = context
-        self._stack = contextlib.ExitStack()
         self._images = 0
 
     def __enter__(self) -> Session:
         keep = self._settings.keep_files
-        self._folder = self._stack.enter_context(workspace(keep=keep))
+        command = self._settings.engine.command(self._settings.variables)
+        with contextlib.ExitStack() as stack:
+            self._folder = stack.enter_context(workspace(keep=keep))
+            self._engine = stack.enter_context(engine_pool().lend(command))
+            self._stack = stack.pop_all()
         if keep:
             text = f"The temporary files are kept in {self._folder}."
             self._context.emit(Warned("files.kept", text))
-        command = self._settings.engine.command(self._settings.variables)
-        process = EngineProcess(command, self._folder, self._context)
-        self._engine = self._stack.enter_context(process)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,7 +142,8 @@ class Session:
         for number, request in enumerate(requests):
             title = f"Task {request.task}" if len(requests) > 1 else ""
             one = part_of(context, number, len(requests), title)
-            message = run_message(request, folder / "image.nii", folder / f"labels-{number}.nii")
+            labels = folder / f"labels-{number}.nii"
+            message = run_message(request, folder / "image.nii", labels, self._folder)
             result = self._engine.run(message, one)
             answers.append(_read_answer(result, straight, image))
         if not self._settings.keep_files:

@@ -42,6 +42,7 @@ def write_slabs(image: Path, labels: Path, count: int) -> None:
 
 def run(command: Mapping[str, object]) -> None:
     """Answer one command."""
+    tell("started", pid=os.getpid())
     tell("stage", text="Running the network")
     request = command["request"]
     task = request["task"]
@@ -55,7 +56,6 @@ def run(command: Mapping[str, object]) -> None:
 
 def main() -> None:
     """Take commands until the application is gone."""
-    tell("started", pid=os.getpid())
     for line in sys.stdin:
         command = json.loads(line)
         if command["command"] == "run":

@@ -38,6 +38,23 @@ def test_command_leaves_the_application_s_python_settings_out():
     assert command.variables["PYTHONUTF8"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [("linux", "GLIBC_TUNABLES"), ("darwin", "PYTORCH_ENABLE_MPS_FALLBACK"), ("win32", "")],
+)
+def test_the_worker_gets_what_its_system_needs_unless_the_user_says_otherwise(
+    platform, name, monkeypatch
+):
+    monkeypatch.setattr(sys, "platform", platform)
+    own = {"GLIBC_TUNABLES", "PYTORCH_ENABLE_MPS_FALLBACK"}
+    environment = EngineEnvironment(Path(sys.executable), {})
+    assert own & set(environment.command().variables) == ({name} if name else set())
+    assert not own & set(environment.command(module="another").variables)
+    if name:
+        theirs = EngineEnvironment(Path(sys.executable), {name: "theirs"})
+        assert theirs.command().variables[name] == "theirs"
+
+
 def test_torch_is_installed_first_and_held():
     first, second = recipe().steps
     (torch,) = first.arguments

@@ -5,6 +5,7 @@ Run as a program it is the engine's process; everything before and after that is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -49,13 +50,33 @@ class QuickEngine:
         path = self._folder / "requests"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    @property
+    def processes(self) -> list[int]:
+        """Process ids of the engines that are there (Linux)."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # ended meanwhile
+                if str(self._folder) in path.read_text():
+                    found.append(int(path.parent.name))
+        return found
+
 
 def tell(event: str, **values: object) -> None:
     print(json.dumps({"v": 1, "event": event, **values}), flush=True)
 
 
 def run(folder: Path, command: dict, cancelled: threading.Event) -> None:
-    """Answer one command."""
+    """Answer one command; meanwhile the process is in the run's folder, as the worker is."""
+    outside = os.getcwd()
+    os.chdir(command["folder"])
+    tell("started", pid=os.getpid())
+    event, values = answer(folder, command, cancelled)
+    os.chdir(outside)
+    tell(event, **values)
+
+
+def answer(folder: Path, command: dict, cancelled: threading.Event) -> tuple[str, dict]:
+    """The last event of a run, and its values."""
     from TotalSegmentatorLib.images import read_image, write_labelmap
 
     with open(folder / "requests", "a") as file:
@@ -65,12 +86,11 @@ def run(folder: Path, command: dict, cancelled: threading.Event) -> None:
     for failure in sorted(folder.glob("fail-*")):
         error = json.loads(failure.read_text())
         failure.unlink()
-        tell("failed", error=error)
-        return
+        return "failed", {"error": error}
     while (folder / "hold").exists():
         if cancelled.is_set():
-            tell("failed", error={"code": "cancelled", "message": "The run was cancelled."})
-            return
+            error = {"code": "cancelled", "message": "The run was cancelled."}
+            return "failed", {"error": error}
         time.sleep(0.01)
     image, _ = read_image(Path(command["image"]))
     labels = (image.array > 300).astype("uint16")
@@ -82,7 +102,7 @@ def run(folder: Path, command: dict, cancelled: threading.Event) -> None:
     write_labelmap(image.with_array(labels), Path(command["labels"]), names)
     provenance = {"engine": "stand-in", "model": ["none"], "device": "cpu", "demo": False}
     result = {"labels": command["labels"], "label_names": names, "provenance": provenance}
-    tell("result", result={**result, "timings_s": {"running_the_network": 0.1}})
+    return "result", {"result": {**result, "timings_s": {"running_the_network": 0.1}}}
 
 
 def main() -> None:
@@ -90,7 +110,6 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "TotalSegmentator"))
     folder = Path(sys.argv[1])
     cancelled = threading.Event()
-    tell("started", pid=os.getpid())
     for line in sys.stdin:
         command = json.loads(line)
         if command["command"] == "cancel":

@@ -1,48 +1,60 @@
-"""An engine process for tests: speaks the protocol and behaves as its first argument says."""
+"""An engine process for tests: speaks the protocol and behaves as the name of the labels says."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def tell(event, **values):
     print(json.dumps({"v": 1, "event": event, **values}), flush=True)
 
 
-def main():
-    behaviour = sys.argv[1]
-    command = json.loads(sys.stdin.readline())
+def fail(code):
+    tell("failed", error={"code": code, "message": "That went wrong.", "remedy": ""})
+
+
+def start_child():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    tell("log", text=f"child {child.pid}")
+    return child
+
+
+def run(command):
+    labels = Path(command["labels"])
+    behaviour = labels.stem
+    if behaviour == "vanish" or (behaviour == "vanish-once" and not labels.exists()):
+        labels.touch()
+        os._exit(5)
     tell("started", pid=os.getpid())
-    print("a line of a library", file=sys.stderr, flush=True)
-    if behaviour == "result":
-        tell("stage", text="Working")
-        tell("progress", fraction=0.5, seconds_left=1.0)
-        result = {"labels": command["labels"], "label_names": {"1": "liver"}}
-        tell("result", result={**result, "provenance": {"engine": "fake"}, "timings_s": {}})
-        time.sleep(60)  # a resident engine goes on waiting
-    while behaviour == "serve":
-        name = command["labels"].rsplit("/", 1)[-1]
-        tell("stage", text=f"Making {name}")
-        values = {"labels": command["labels"], "label_names": {}, "provenance": {}, "timings_s": {}}
-        tell("result", result=values)
-        command = json.loads(sys.stdin.readline())
-    if behaviour == "fail":
-        tell("failed", error={"code": "gpu.out_of_memory", "message": "No memory.", "remedy": ""})
-        time.sleep(60)
-    if behaviour == "crash":
+    if behaviour == "out-of-memory":
+        fail("gpu.out_of_memory")
+    elif behaviour == "wrong-input":
+        fail("input.bad_model")
+    elif behaviour == "crash":
         print("last words", file=sys.stderr, flush=True)
         os._exit(7)
-    if behaviour == "killed":
+    elif behaviour == "killed":
         os.kill(os.getpid(), 9)
-    if behaviour in ("obedient", "deaf"):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        tell("log", text=f"child {child.pid}")
-    if behaviour == "obedient":
+    elif behaviour == "deaf":
+        start_child()
+        time.sleep(60)
+    elif behaviour == "obedient":
+        child = start_child()
         assert json.loads(sys.stdin.readline())["command"] == "cancel"
-        tell("failed", error={"code": "cancelled", "message": "The segmentation was cancelled."})
-    time.sleep(60)
+        child.kill()
+        child.wait()
+        fail("cancelled")
+    else:
+        print("a line of a library", file=sys.stderr, flush=True)
+        time.sleep(0.1)  # it comes by another pipe
+        tell("stage", text=f"Making {labels.name}")
+        tell("progress", fraction=0.5, seconds_left=1.0)
+        result = {"labels": str(labels), "label_names": {"1": "liver"}, "timings_s": {}}
+        tell("result", result={**result, "provenance": {"engine": "fake"}})
 
 
-main()
+while line := sys.stdin.readline():
+    run(json.loads(line))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+from support.processes import gone, is_alive
 
-from TotalSegmentatorLib.errors import CancelledError, EngineError, SetupError
+from TotalSegmentatorLib.errors import CancelledError, EngineError, InputError, SetupError
 from TotalSegmentatorLib.jobs import (
     EngineCommand,
     EngineProcess,
@@ -18,128 +20,152 @@ from TotalSegmentatorLib.jobs import (
     JobContext,
     Log,
     Progress,
-    Request,
     Stage,
     Started,
-    run_message,
+    runner,
 )
-from TotalSegmentatorLib.jobs.processes import clean_variables
-
-FAKE = Path(__file__).with_name("fake_engine.py")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def gone(pid: int) -> bool:
-    """Whether a killed process is gone; the system may take a moment to end it."""
-    end = time.monotonic() + 2
-    while is_alive(pid) and time.monotonic() < end:
-        time.sleep(0.01)
-    return not is_alive(pid)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[[str], tuple[Job, list]]:
-    def start(behaviour: str) -> tuple[Job, list]:
-        command = EngineCommand([sys.executable, FAKE, behaviour], clean_variables())
-        message = run_message(Request(), tmp_path / "image.nii", tmp_path / "labels.nii")
+def process(fake, tmp_path) -> Iterator[EngineProcess]:
+    process = EngineProcess(fake, tmp_path)
+    yield process
+    process.end()
 
-        def work(context: JobContext) -> object:
-            with EngineProcess(command, tmp_path, context) as engine:
-                return engine.run(message)
 
+@pytest.fixture
+def run(process, message):
+    """Runs the fake engine in this thread; gives the events."""
+
+    def run(behaviour: str = "result") -> list:
         events: list = []
-        return Job(work, events.append).start(), events
+        process.run(message(behaviour), JobContext(events.append))
+        return events
+
+    return run
+
+
+@pytest.fixture
+def start(process, message):
+    """Starts the fake engine in a job, and waits until it has started a child."""
+
+    def start(behaviour: str) -> tuple[Job, list, int]:
+        events: list = []
+        job = Job(lambda context: process.run(message(behaviour), context), events.append).start()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            job.poll()
+            for event in events:
+                if isinstance(event, Log) and event.text.startswith("child "):
+                    return job, events, int(event.text.split()[1])
+        raise AssertionError("the engine did not start")
 
     return start
 
 
-def child_pid(job: Job, events: list) -> int:
-    """The process that the fake engine started."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        job.poll()
-        for event in events:
-            if isinstance(event, Log) and event.text.startswith("child "):
-                return int(event.text.split()[1])
-        time.sleep(0.02)
-    raise AssertionError("the engine did not start")
+def pid_of(events: list) -> int:
+    (started,) = (event for event in events if isinstance(event, Started))
+    return started.pid
 
 
-def test_result_comes_back_with_events_in_order(start, tmp_path):
-    job, events = start("result")
-    result = job.wait()
-    assert result.labels == tmp_path / "labels.nii"
+def test_result_comes_back_with_events_in_order(process, message, tmp_path):
+    events: list = []
+    result = process.run(message(), JobContext(events.append))
+    assert result.labels == tmp_path / "result.nii"
     assert result.label_names == {1: "liver"}
-    assert Stage("Working") in events
-    assert events.index(Stage("Working")) < events.index(Progress(0.5, 1.0))
+    assert events.index(Stage("Making result.nii")) < events.index(Progress(0.5, 1.0))
     assert Log("a line of a library") in events
 
 
-def test_one_process_serves_several_runs(tmp_path):
-    command = EngineCommand([sys.executable, FAKE, "serve"], clean_variables())
-    events: list = []
-    with EngineProcess(command, tmp_path, JobContext(events.append)) as engine:
-        for name in ("a.nii", "b.nii"):
-            message = run_message(Request(), tmp_path / "image.nii", tmp_path / name)
-            own: list = []
-            assert engine.run(message, JobContext(own.append)).labels == tmp_path / name
-            assert Stage(f"Making {name}") in own
-    assert events == []
-    assert sum(isinstance(event, Started) for event in own) == 0  # it was up already
+def test_one_process_serves_several_runs(run):
+    first, second = run("a"), run("b")
+    assert Stage("Making a.nii") in first and Stage("Making b.nii") in second
+    assert pid_of(first) == pid_of(second)
 
 
-def test_failure_keeps_its_code(start):
-    job, _ = start("fail")
+def test_failure_keeps_its_code(run):
     with pytest.raises(SetupError) as caught:
-        job.wait()
+        run("out-of-memory")
     assert caught.value.code == "gpu.out_of_memory"
     assert caught.value.exit_code == 4
 
 
-def test_crash_tells_the_exit_code_and_the_last_lines(start):
-    job, _ = start("crash")
+def test_crash_tells_the_exit_code_and_the_last_lines(run):
     with pytest.raises(EngineError) as caught:
-        job.wait()
+        run("crash")
     assert caught.value.code == "engine.crashed"
     assert "7" in caught.value.message
     assert "last words" in caught.value.details
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_kill_by_the_system_is_recognised_as_lack_of_memory(start):
-    job, _ = start("killed")
+def test_kill_by_the_system_is_recognised_as_lack_of_memory(run):
     with pytest.raises(SetupError) as caught:
-        job.wait()
+        run("killed")
     assert caught.value.code == "memory.killed"
 
 
+@pytest.mark.parametrize("behaviour", ["crash", "out-of-memory"])
+def test_a_process_in_doubt_is_replaced_for_the_next_run(behaviour, run, process):
+    before = pid_of(run())
+    with pytest.raises((EngineError, SetupError)):
+        run(behaviour)
+    assert not process.alive
+    assert pid_of(run()) != before
+
+
+def test_wrong_input_leaves_the_process_usable(run, process):
+    before = pid_of(run())
+    with pytest.raises(InputError):
+        run("wrong-input")
+    assert process.alive
+    assert pid_of(run()) == before
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("behaviour", ["obedient", "deaf"])
-def test_cancel_ends_the_whole_tree(start, behaviour):
-    job, events = start(behaviour)
-    child = child_pid(job, events)
-    engine = next(event.pid for event in events if isinstance(event, Started))
+def test_a_process_that_died_while_idle_is_replaced_without_a_word(run):
+    before = run()
+    os.kill(pid_of(before), signal.SIGKILL)
+    assert gone(pid_of(before))
+    after = run()
+    assert pid_of(after) != pid_of(before)
+    assert Counter(map(type, after)) == Counter(map(type, before))
+
+
+def test_a_process_that_dies_before_it_answers_is_replaced_without_a_word(run):
+    before = pid_of(run())
+    assert pid_of(run("vanish-once")) != before
+
+
+def test_an_engine_that_never_answers_is_a_crash(run):
+    with pytest.raises(EngineError) as caught:
+        run("vanish")
+    assert caught.value.code == "engine.crashed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_cancel_ends_the_whole_tree_of_a_deaf_engine(start, process, monkeypatch):
+    monkeypatch.setattr(runner, "CANCEL_GRACE_S", 0.3)
+    job, events, child = start("deaf")
     assert is_alive(child)
     job.cancel()
     with pytest.raises(CancelledError):
         job.wait()
-    assert gone(engine)
+    assert gone(pid_of(events)) and gone(child)
+    assert not process.alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_cancel_that_is_heeded_keeps_the_process_for_the_next_run(start, run):
+    job, events, child = start("obedient")
+    job.cancel()
+    with pytest.raises(CancelledError):
+        job.wait()
     assert gone(child)
+    assert pid_of(run()) == pid_of(events)
 
 
 def test_missing_interpreter_is_one_sentence(tmp_path):
-    command = EngineCommand([tmp_path / "no-python"], {})
-    context = JobContext(lambda event: None)
-    with (
-        pytest.raises(SetupError) as caught,
-        EngineProcess(command, tmp_path, context) as engine,
-    ):
-        engine.run({})
+    with pytest.raises(SetupError) as caught:
+        EngineProcess(EngineCommand([tmp_path / "no-python"], {}), tmp_path)
     assert caught.value.code == "environment.no_interpreter"

@@ -9,7 +9,7 @@ from pathlib import Path
 def engine_processes(runs: Path) -> list[int]:
     """Process ids of all processes that work in a private folder below ``runs`` (Linux).
 
-    An engine process and all that it starts have such a folder as working folder.
+    During a run the engine's process and all that it starts have such a folder as working folder.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -27,3 +27,19 @@ def wait_until_gone(runs: Path, timeout_s: float = 10.0) -> list[int]:
     while engine_processes(runs) and time.monotonic() < end:
         time.sleep(0.05)
     return engine_processes(runs)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and has not ended (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def gone(pid: int, timeout_s: float = 2.0) -> bool:
+    """Whether a process that is ended is gone; the system may take a moment for it."""
+    end = time.monotonic() + timeout_s
+    while is_alive(pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not is_alive(pid)

@@ -4,6 +4,7 @@ Without structures, or if they are asked for, it also gives the body and the ski
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -34,10 +35,10 @@ def segment(image: Image, path: Path, request: Request) -> EngineResult:
     return EngineResult(path, asked(NAMES), {"demo": False}, {}, tuple(derived))
 
 
-print(to_line(Started()), flush=True)
 for line in sys.stdin:
     command = json.loads(line)
     if command["command"] == "run":
+        print(to_line(Started(os.getpid())), flush=True)
         image, _ = read_image(command["image"])
         request = Request.from_dict(command["request"])
         result = segment(image, Path(command["labels"]), request)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..jobs import JobContext, Log, Progress, Request, Stage, Warned
 from ..jobs.request import OptionValue
+from .kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: The step of a run in which models are got, which is no computing.
 DOWNLOAD = "Downloading the weights"
 DEVICE_PATTERN = r"auto|cpu|mps|gpu(?::(\d+))?"
+#: The kinds of runs that an option can be for, see :class:`Option`.
+SCOPES = {"task": "tasks with downloaded models", "model": "model folders"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Option:
     :param maximum: largest value of a number, or None.
     :param unsafe: whether it lifts a protection, so that it must be given anew for every run and
         is never taken from a scene, which may come from anybody.
+    :param scope: ``task`` if it is for tasks with downloaded models only, ``model`` if for model
+        folders only (a user's own, and one that comes with the extension); empty for both.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     unsafe: bool = False
+    scope: str = ""
 
     def parse(self, value: OptionValue) -> OptionValue:
         """The value with the option's type.
@@ -124,20 +130,32 @@ class EngineSpec:
         derived = self.derived.get(task, ())
         return () if set(structures) & set(derived) else tuple(structures)
 
-    def parse_options(self, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
-        """All options with their values, defaults filled in.
+    def options_for(self, scope: str) -> tuple[Option, ...]:
+        """The options of one kind of run.
 
+        :param scope: ``task`` or ``model``, as in :class:`Option`; empty for all options.
+        """
+        return tuple(one for one in self.options if not scope or one.scope in ("", scope))
+
+    def parse_options(
+        self, values: Mapping[str, OptionValue], scope: str = ""
+    ) -> dict[str, OptionValue]:
+        """All options of one kind of run with their values, defaults filled in.
+
+        :param scope: see :meth:`options_for`.
         :raises InputError: ``input.unknown_option`` or ``input.bad_option``.
         """
-        unknown = set(values) - {option.name for option in self.options}
+        options = self.options_for(scope)
+        unknown = set(values) - {option.name for option in options}
         if unknown:
-            known = ", ".join(option.name for option in self.options) or "none"
+            known = ", ".join(option.name for option in options) or "none"
+            kind = f" for {SCOPES[scope]}" if scope else ""
             raise InputError(
                 "input.unknown_option",
-                f"The engine {self.name} has no option {', '.join(sorted(unknown))}.",
+                f"The engine {self.name} has no option {', '.join(sorted(unknown))}{kind}.",
                 f"Its options are: {known}.",
             )
-        return {o.name: o.parse(values.get(o.name, o.default)) for o in self.options}
+        return {one.name: one.parse(values.get(one.name, one.default)) for one in options}
 
 
 def timing_key(text: str) -> str:
@@ -159,14 +177,21 @@ class Reporter:
             self._spans[text] = (start, start + share)
             start += share
         self._span = (0.0, 0.0)
+        self._stage = ""
         self._fraction = 0.0
         self._began = time.monotonic()
         self.timings_s: dict[str, float] = {}
 
+    def check(self) -> None:
+        """:raises CancelledError: if the run was cancelled."""
+        self._context.check()
+
     def stage(self, text: str) -> None:
         """Begin a stage of the spec (another text is shown, but does not move the bar)."""
         self._context.check()
-        self._context.emit(Stage(text))
+        if text != self._stage:
+            self._context.emit(Stage(text))
+        self._stage = text
         if text in self._spans:
             self._span = self._spans[text]
             self.progress(0.0)
@@ -181,6 +206,14 @@ class Reporter:
             self.progress(1.0)
         key = timing_key(text)
         self.timings_s[key] = round(self.timings_s.get(key, 0) + time.monotonic() - began, 3)
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        """Note how long a block takes, without a word to people."""
+        began = time.monotonic()
+        yield
+        key = timing_key(name)
+        self.timings_s[key] = round(self.timings_s.get(key, 0) + time.monotonic() - began, 6)
 
     def progress(self, fraction: float) -> None:
         """How much of the current stage is done, 0..1.
@@ -219,6 +252,7 @@ class Run:
     :param labels: NIfTI to write: official values, on the grid of ``image``.
     :param report: where to tell what happens.
     :param folder: private folder for intermediate files.
+    :param kept: what this and further runs of the process share.
     """
 
     request: Request
@@ -227,3 +261,4 @@ class Run:
     report: Reporter
     folder: Path
     options: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)

@@ -14,10 +14,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import nifti
-from .dicom_folder import read_dicom_folder
 from .geometry import check_geometry
 from .image import Image, Notice
-from .itk_files import ItkFile
 from .nifti_header import is_nifti, is_nifti_pair_or_analyze
 from .text_header import is_meta_image, is_nrrd
 from .values import to_intensities, to_labels
@@ -48,6 +46,8 @@ def read_image(path: str | Path) -> tuple[Image, tuple[Notice, ...]]:
     path = Path(os.path.abspath(path))  # a name may begin with '-'
     with _file_errors(path.name):
         if path.is_dir():
+            from .dicom_folder import read_dicom_folder  # as below
+
             image, notices = read_dicom_folder(path)
         else:
             image, notices = _read_file(path, as_input=True)
@@ -87,6 +87,8 @@ def _read_file(path: Path, as_input: bool) -> tuple[Image, tuple[Notice, ...]]:
         image, header_notices = nifti.read_voxels(path, header)
         return image, (*header_notices, *notices)
     if is_nrrd(head) or is_meta_image(head):
+        from .itk_files import ItkFile  # here, as engines read NIfTI only and start without ITK
+
         file = ItkFile(path)
         if as_input and "segment0_id" in file.header.fields:
             raise InputError(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from .geometry import itk_from_ijk_to_ras
-from .itk_files import quiet_itk
 from .layer import ID_TAG, Layer, SegmentRecord
 from .whole_file import whole_file
 from .writing import as_labels
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 PROVENANCE_PREFIX = "TotalSegmentator_"
 _COMPRESSION_LEVEL = 4
@@ -36,6 +38,10 @@ def write_segmentation(
     :raises SetupError: ``disk.full``.
     :raises InputError: ``output.not_writable``.
     """
+    import SimpleITK as sitk
+
+    from .itk_files import quiet_itk
+
     itk_image = _itk_image(layers)
     keys = _segmentation_keys()
     segments = [(n, segment) for n, layer in enumerate(layers) for segment in layer.segments]
@@ -58,6 +64,8 @@ def write_segmentation(
 
 def _itk_image(layers: Sequence[Layer]) -> sitk.Image:
     """One component per layer; a single layer is a scalar image."""
+    import SimpleITK as sitk
+
     arrays = [as_labels(layer.labels.array) for layer in layers]
     if len(arrays) == 1:
         image = sitk.GetImageFromArray(arrays[0])

@@ -3,6 +3,7 @@
 from .events import Event, Failed, Finished, Log, Progress, Stage, Started, Warned
 from .feed import Feed
 from .job import Job, JobContext
+from .pool import EnginePool
 from .queue import Order, RunQueue, State
 from .request import Request
 from .result import DerivedLabels, EngineResult
@@ -12,6 +13,7 @@ from .workspace import sweep, workspace
 __all__ = [
     "DerivedLabels",
     "EngineCommand",
+    "EnginePool",
     "EngineProcess",
     "EngineResult",
     "Event",

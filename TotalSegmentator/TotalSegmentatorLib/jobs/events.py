@@ -21,7 +21,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """The engine process is up."""
+    """The engine process begins the run."""
 
     name: ClassVar[str] = "started"
     pid: int = 0

@@ -8,11 +8,11 @@ import queue
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import EngineError, SegmentationError, SetupError
+from ..errors import CancelledError, EngineError, InputError, SegmentationError, SetupError
 from . import processes
 from .events import PROTOCOL, Event, Failed, Finished, Log, from_line
 from .job import JobContext
@@ -51,82 +51,111 @@ class EngineCommand:
             ) from error
 
 
-def run_message(request: Request, image: Path, labels: Path) -> dict[str, Any]:
-    """The protocol's ``run`` command: segment ``image`` (NIfTI) into ``labels`` (NIfTI)."""
+def run_message(request: Request, image: Path, labels: Path, folder: Path) -> dict[str, Any]:
+    """The protocol's ``run`` command: segment ``image`` (NIfTI) into ``labels`` (NIfTI).
+
+    :param folder: the private folder that the run works in, a :func:`~.workspace.workspace`.
+    """
     return {
         "v": PROTOCOL,
         "command": "run",
         "request": request.to_dict(),
         "image": str(image),
         "labels": str(labels),
+        "folder": str(folder),
     }
 
 
 class EngineProcess:
-    """One engine process, which serves run after run; a context manager.
+    """An engine process that serves run after run, and is replaced whenever it has ended.
 
-    It is started by the first run, and starting is most of a short run's time. On leaving the
-    context nothing that it started is alive.
+    Starting one is most of a short run's time. It is started at once, so that it gets ready while
+    the application prepares the image.
 
     :param command: how it is started.
-    :param folder: its working folder, where it may leave files.
-    :param context: receives the events, and says when to stop.
+    :param folder: its working folder between runs, in which it leaves nothing.
+    :raises SetupError: ``environment.no_interpreter``.
     """
 
-    def __init__(self, command: EngineCommand, folder: Path, context: JobContext) -> None:
-        self._command = command
+    def __init__(self, command: EngineCommand, folder: Path) -> None:
+        self.command = command
         self._folder = folder
-        self._context = context
-        self._conversation: _Conversation | None = None
+        self._conversation = _Conversation(command.start(folder))
 
-    def __enter__(self) -> EngineProcess:
-        return self
+    @property
+    def alive(self) -> bool:
+        """Whether it can take a run."""
+        return self._conversation.alive
 
-    def __exit__(self, *_: object) -> None:
-        if self._conversation:
-            self._conversation.close()
-
-    def run(self, message: Mapping[str, Any], context: JobContext | None = None) -> EngineResult:
+    def run(self, message: Mapping[str, Any], context: JobContext) -> EngineResult:
         """Run the engine once, to its end.
 
+        A process that ended while nobody used it is replaced without a word; one whose run ended
+        in another way than by a result, a cancellation or wrong input is in doubt, and is ended.
+
         :param message: see :func:`run_message`.
-        :param context: receives this run's events instead of the context of the process.
+        :param context: receives the events, and says when to stop.
         :raises CancelledError: if the context was cancelled.
         :raises SegmentationError: what the engine reported, or ``engine.crashed``.
         """
-        if self._conversation is None:
-            variables = _variables(self._command, self._folder)
-            command = replace(self._command, variables=variables)
-            self._conversation = _Conversation(command.start(self._folder))
-        return self._conversation.ask(message, context or self._context)
+        if not self.alive:
+            self._restart()
+        try:
+            return self._conversation.ask(message, context)
+        except SegmentationError as error:
+            if self._conversation.answered or isinstance(error, CancelledError):
+                raise
+        self._restart()  # it ended at the moment at which it was sent the run
+        return self._conversation.ask(message, context)
 
+    def _restart(self) -> None:
+        self.end()
+        self._conversation = _Conversation(self.command.start(self._folder))
 
-def _variables(command: EngineCommand, folder: Path) -> dict[str, str]:
-    """The command's variables, with ``folder`` for all temporary files: engines put copies of the
-    image there, and a killed one cannot remove them."""
-    return {**command.variables, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))}
+    def end(self) -> None:
+        """End it, and all that it started."""
+        self._conversation.close()
 
 
 class _Conversation:
-    """The pipes of one process, read by two threads into one queue."""
+    """The pipes of one process, read by two threads into one queue.
+
+    :ivar answered: whether the process has told anything about the run that it was last sent.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._context: JobContext
+        self._usable = self._closed = False
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._tail: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_KEPT)
+        self.answered = False
         assert process.stdout and process.stderr
         self._readers = [
             processes.read_lines(process.stdout, lambda line: self._events.put(from_line(line))),
             processes.read_lines(process.stderr, lambda line: self._events.put(Log(line))),
         ]
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there and waits for a run."""
+        return not self._closed and self._process.poll() is None
+
     def ask(self, message: Mapping[str, Any], context: JobContext) -> EngineResult:
-        """Send a command and listen until its result or its failure comes."""
+        """Send a command and listen until its result or its failure comes.
+
+        Unless the process is known to be fit for another command then, it is ended.
+        """
         self._context = context
         self._tail.clear()
+        self._usable = self.answered = False
         self._send(message)
-        return self._listen()
+        try:
+            return self._listen()
+        finally:
+            if not self._usable:
+                self.close()
+                self._pass_on_last_lines()
 
     def _send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -156,12 +185,17 @@ class _Conversation:
         raise self._crash()
 
     def _handle(self, event: Event) -> EngineResult | None:
-        if isinstance(event, Finished):
-            return EngineResult.from_dict(event.result)
-        if isinstance(event, Failed):
-            raise self._with_log(event.exception())
         if isinstance(event, Log):
             self._tail.append(event.text)
+        else:
+            self.answered = True
+        if isinstance(event, Finished):
+            self._usable = True
+            return EngineResult.from_dict(event.result)
+        if isinstance(event, Failed):
+            error = event.exception()
+            self._usable = isinstance(error, (CancelledError, InputError))
+            raise self._with_log(error)
         self._context.emit(event)
         return None
 
@@ -186,16 +220,23 @@ class _Conversation:
         return self._with_log(error)
 
     def close(self) -> None:
+        """End the process and all that it started."""
+        if self._closed:  # its number may be another process's by now
+            return
+        self._closed = True
         processes.kill_tree(self._process)
         for thread in self._readers:
             thread.join(timeout=CANCEL_GRACE_S)
-        while not self._events.empty():  # lines that the other pipe's news overtook
-            event = self._events.get()
-            if isinstance(event, Log):
-                self._context.emit(event)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
                 try:
                     stream.close()
                 except OSError:
                     pass  # unsent bytes to an ended process
+
+    def _pass_on_last_lines(self) -> None:
+        """What the news of the other pipe overtook."""
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, Log):
+                self._context.emit(event)

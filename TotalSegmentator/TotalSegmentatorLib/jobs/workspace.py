@@ -67,6 +67,11 @@ def sweep(root: Path | None = None) -> list[Path]:
     return removed
 
 
+def is_owned(folder: Path) -> bool:
+    """Whether it is a folder of :func:`workspace` that shall go with its owner."""
+    return folder.name.startswith(PREFIX) and (folder / _LOCK).exists()
+
+
 def not_writable(error: Exception) -> SetupError:
     """The error for people where no temporary file can be written."""
     return SetupError(
