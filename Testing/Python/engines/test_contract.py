@@ -6,10 +6,11 @@ import pytest
 
 from TotalSegmentatorLib import engines
 from TotalSegmentatorLib.engines.console import ConsoleTap, tqdm_fraction
-from TotalSegmentatorLib.engines.contract import EngineSpec, Option, Reporter
+from TotalSegmentatorLib.engines.contract import SCOPES, EngineSpec, Option, Reporter
 from TotalSegmentatorLib.engines.failures import classify
+from TotalSegmentatorLib.engines.totalsegmentator import TASK_OPTIONS
 from TotalSegmentatorLib.errors import CancelledError, InputError, SetupError
-from TotalSegmentatorLib.jobs import JobContext, Progress, Stage
+from TotalSegmentatorLib.jobs import JobContext, Progress, Request, Stage
 
 SPEC = EngineSpec(
     "test",
@@ -19,6 +20,8 @@ SPEC = EngineSpec(
         Option("factor", 0.5, "Factor", "", minimum=0.0, maximum=1.0),
         Option("robust", False, "Robust", ""),
         Option("count", 1, "Count", ""),
+        Option("crop", False, "Crop", "", scope="task"),
+        Option("trust", False, "Trust", "", scope="model"),
     ),
     stages=(("Load", 0.2), ("Run", 0.8)),
 )
@@ -31,6 +34,8 @@ def test_declarations_are_complete(spec):
     assert spec.parse_options({}) == {option.name: option.default for option in spec.options}
     for option in spec.options:
         assert option.help.endswith(".") and option.title
+        assert option.scope in ("", *SCOPES)
+    assert len({option.name for option in spec.options}) == len(spec.options)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +68,37 @@ def test_bad_options_are_refused(given, code):
     with pytest.raises(InputError) as caught:
         SPEC.parse_options(given)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("scope", "special", "other", "kind"),
+    [
+        ("task", "crop", "trust", "for tasks with downloaded models"),
+        ("model", "trust", "crop", "for model folders"),
+    ],
+)
+def test_options_are_those_of_the_kind_of_run(scope, special, other, kind):
+    names = {"factor", "robust", "count", special}
+    assert {option.name for option in SPEC.options_for(scope)} == names
+    assert SPEC.parse_options({special: True}, scope)[special] is True
+    assert SPEC.parse_options({}, scope).keys() == names
+    with pytest.raises(InputError) as caught:
+        SPEC.parse_options({other: True}, scope)
+    assert caught.value.code == "input.unknown_option"
+    assert f"no option {other} {kind}." in caught.value.message
+    assert special in caught.value.remedy and other not in caught.value.remedy
+
+
+def test_a_model_folder_has_other_options_than_a_task():
+    def names(*request) -> set[str]:
+        return {option.name for option in engines.options_of(Request(*request))}
+
+    own = {option.name for option in TASK_OPTIONS}
+    assert names("total", "totalsegmentator") == {*own, "threads"}
+    task, folder = names("total", "nnunet"), names("demo", "nnunet")
+    assert own | {"body_first", "compiled"} <= task and "step_size" not in task
+    assert {"step_size", "trust_model", "compiled"} <= folder and not own & folder
+    assert engines.scope_of(Request("custom", "nnunet", model="a folder")) == "model"
 
 
 def test_progress_grows_over_the_whole_run():

@@ -49,18 +49,21 @@ def test_limits(options):
     assert caught.value.code == "input.bad_option"
 
 
-def test_a_size_of_blobs_that_would_do_nothing_is_refused():
+@pytest.mark.parametrize("engine", ["nnunet", "totalsegmentator"])
+def test_a_size_of_blobs_that_would_do_nothing_is_refused(engine):
     with pytest.raises(InputError, match="small blobs are not removed"):
-        engines.check(Request("total", "totalsegmentator", options={"small_blobs_mm3": 50.0}))
+        engines.check(Request("total", engine, options={"small_blobs_mm3": 50.0}))
     options = {"small_blobs_mm3": 50.0, "remove_small_blobs": True}
-    engines.check(Request("total", "totalsegmentator", options=options))
-    engines.check(Request("total", "totalsegmentator", options=SPEC.parse_options({})))
+    engines.check(Request("total", engine, options=options))
+    engines.check(Request("total", engine, options=SPEC.parse_options({})))
 
 
-def test_derived_structures_need_all_of_their_task():
-    assert SPEC.own_structures("body", ("body_trunc",)) == ("body_trunc",)
-    assert SPEC.own_structures("body", ("body_trunc", "skin")) == ()
-    assert SPEC.own_structures("body_mr", ("skin",)) == ("skin",)  # the package makes none of it
+@pytest.mark.parametrize("engine", ["nnunet", "totalsegmentator"])
+def test_derived_structures_need_all_of_their_task(engine):
+    own = engines.spec(engine).own_structures
+    assert own("body", ("body_trunc",)) == ("body_trunc",)
+    assert own("body", ("body_trunc", "skin")) == ()
+    assert own("body_mr", ("skin",)) == ("skin",)  # the package makes none of it
 
 
 @pytest.mark.parametrize("name", ["nnunet", "totalsegmentator"])

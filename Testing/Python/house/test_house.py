@@ -25,6 +25,7 @@ ALLOWED = {
     "totalsegmentator": ("engines/",),
     "monai": ("engines/",),
     "nibabel": ("engines/",),
+    "cc3d": ("engines/",),
     "slicer": ("scene/",),
     "vtk": ("scene/",),
     "qt": (),

@@ -11,7 +11,7 @@ from .. import catalog
 from ..catalog import Model
 from ..errors import InputError
 from ..jobs import Request
-from .contract import EngineSpec
+from .contract import EngineSpec, Option
 
 
 def specs() -> dict[str, EngineSpec]:
@@ -49,18 +49,30 @@ def spec(name: str) -> EngineSpec:
     return known[name]
 
 
+def scope_of(request: Request) -> str:
+    """Which kind of options a request takes, see :class:`.contract.Option`: ``model`` for a model
+    folder, whether the user's or one that comes with the extension, else ``task``."""
+    return "model" if request.model or catalog.task(request.task).model_folder else "task"
+
+
+def options_of(request: Request) -> tuple[Option, ...]:
+    """The options that a request may have, for its engine."""
+    return spec(request.engine).options_for(scope_of(request))
+
+
 def downloaded_models(request: Request) -> tuple[Model, ...]:
     """The models that must be on this computer for a completed request, in the order in which they
-    are used; none for a model folder, whether the user's or one that comes with the extension."""
-    if request.model or catalog.task(request.task).model_folder:
+    are used; none for a model folder."""
+    if scope_of(request) == "model":
         return ()
     task = catalog.task(request.task)
     structures = spec(request.engine).own_structures(request.task, request.structures)
     models = task.required_models(
         request.speed, structures, robust_crop=bool(request.options.get("robust_crop"))
     )
-    # The package crops to the body only where it does not crop to something else.
+    # Engines crop to the body only where they do not crop to something else.
     crops = task.crop or (task.subset_crop and structures)
-    if request.options.get("body_seg") and not crops and task.modality == "CT":
+    to_body = request.options.get("body_seg") or request.options.get("body_first")
+    if to_body and not crops and task.modality == "CT":
         models = catalog.task("body").required_models("fast") + models
     return tuple(dict.fromkeys(models))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nnunetv2
 
-from ...errors import InputError
+from ..errors import InputError
 
 
 def find_trainer(name: str) -> type:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,17 @@ _HARMLESS = (
 def load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
     """The content of an nnU-Net checkpoint, on the CPU.
 
+    Only what is used of it is read from the disk: a checkpoint also holds what training needs.
+
     :param trusted: allow any Python object, that is, any code.
     :raises InputError: ``input.untrusted_model`` if the file holds more than plain data,
         ``input.bad_model`` if it is damaged.
     """
     try:
         with torch.serialization.safe_globals(list(_HARMLESS)):
-            return torch.load(path, map_location="cpu", weights_only=not trusted)
+            return torch.load(
+                path, map_location="cpu", weights_only=not trusted, mmap=zipfile.is_zipfile(path)
+            )
     except pickle.UnpicklingError as error:
         raise InputError(
             "input.untrusted_model",

@@ -1,146 +1,213 @@
-"""Runs an nnU-Net v2 model folder through nnU-Net's own predictor, in this one process."""
+"""Runs a task of TotalSegmentator or a model folder, in this one process.
+
+What is not covered here is handed to the official packages, and the run says so.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import sys
+import dataclasses
+import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from ... import catalog
-from ...errors import InputError
-from ...images import Image, fingerprint, write_labelmap
+from ...catalog import Model as CatalogModel
+from ...images import Image, fingerprint, read_image, write_labelmap
 from ...jobs import EngineResult
-from ..console import ConsoleTap, tqdm_fraction
-from ..contract import Reporter, Run
+from .. import downloaded_models
+from ..contract import Run
 from ..devices import choose_device, cpu_threads, device_title
+from ..totalsegmentator import SPEC as OFFICIAL
+from ..totalsegmentator.access import check_licence, get_models, weights_folder
+from ..totalsegmentator.derived import write_derived
+from ..turns import turn
 from . import PREDICT, PREPARE, WRITE
-from .checkpoints import load_checkpoint
+from .geometry import volume_of
 from .model_folder import ModelFolder, open_model_folder
-from .trainers import find_trainer
+from .models import Model, load_model
+from .pipeline import Options, Pipeline, Span
+from .plans import NotCovered, check_trainer, read_plans
+from .prediction import How, Watch, predict, prepare
+
+_MOST_THREADS = 8  # nnU-Net's own limit; another number of threads rounds in another way
 
 
 def run(run: Run) -> EngineResult:
-    """Segment ``run.image`` with the model folder of the request, or of its task.
+    """Segment ``run.image`` with the model folder of the request, or with its task.
 
     :raises InputError: ``input.bad_model``, ``input.untrusted_model``, ``input.unsupported_model``.
     """
-    with cpu_threads(run.options["threads"]):
-        return _run(run)
-
-
-def _run(run: Run) -> EngineResult:
-    path = (
-        Path(run.request.model) if run.request.model else catalog.task(run.request.task).model_path
-    )
-    model = open_model_folder(path)
     device = choose_device(run.request.device)
+    path = _model_path(run)
+    if path:
+        return _run_folder(run, open_model_folder(path), device)
+    return _run_task(run, device)
+
+
+def _model_path(run: Run) -> Path | None:
+    """The model folder of the user, or one that comes with the extension."""
+    if run.request.model:
+        return Path(run.request.model)
+    task = catalog.task(run.request.task)
+    return task.model_path if task.model_folder else None
+
+
+def _threads(run: Run, device: torch.device) -> int:
+    wanted = run.options["threads"]
+    if wanted or device.type != "cpu":
+        return wanted
+    return min(_MOST_THREADS, os.cpu_count() or 1)
+
+
+def _run_task(run: Run, device: torch.device) -> EngineResult:
+    check_licence(run.request.task)
+    needed = downloaded_models(run.request)
+    get_models(needed, run.report)
+    try:
+        _check_covered(needed)
+        with turn(device, run.report), cpu_threads(_threads(run, device)):
+            return _own_task(run, needed, device)
+    except NotCovered as reason:
+        from ..totalsegmentator import engine as official
+
+        _tell(run, reason, "the official TotalSegmentator package")
+        options = {one.name: run.options[one.name] for one in OFFICIAL.options}
+        return official.run(dataclasses.replace(run, options=options))
+
+
+def _check_covered(models: Sequence[CatalogModel]) -> None:
+    """
+    :raises NotCovered: if one of the models is not; before minutes are spent on another.
+    """
+    for model in models:
+        folder = _folder_of(model)
+        read_plans(folder.plans, folder.dataset, model.configuration)
+        check_trainer(model.trainer)
+
+
+def _own_task(run: Run, needed: Sequence[CatalogModel], device: torch.device) -> EngineResult:
+    request = run.request
+    task = catalog.task(request.task)
+    loaded: dict[CatalogModel, Model] = {}
+
+    def load(model: CatalogModel) -> Model:
+        loaded[model] = load_model(_folder_of(model), device, run.kept, trusted=False)
+        return loaded[model]
+
     with run.report.timed(PREPARE):
-        predictor = _predictor(model, device, run.options)
-        _warn_about_demo(model, run)
+        image, _ = read_image(run.image)
+        structures = OFFICIAL.own_structures(request.task, request.structures)
     with run.report.timed(PREDICT):
-        labels = _predict(predictor, run.image, run.report)
+        pipeline = Pipeline(volume_of(image), load, run.kept, run.report, device)
+        found = pipeline.labels(task, request.speed, structures, _options(run), Span(run.report))
+    names = _selected(dict(task.labels), request.structures)
+    labels = image.with_array(np.ascontiguousarray(found.T))
+    provenance = {
+        "model": [model.folder for model in needed],
+        "follows": "TotalSegmentator 2.18.0",
+        "body_first": run.options["body_first"],
+    }
+    return _written(run, labels, names, device, list(loaded.values()), provenance)
+
+
+def _folder_of(model: CatalogModel) -> ModelFolder:
+    folder = open_model_folder(weights_folder() / model.folder / model.subfolder)
+    folds = tuple(map(str, model.folds)) or tuple(f for f in folder.folds if f != "all")
+    return dataclasses.replace(folder, folds=folds)
+
+
+def _options(run: Run) -> Options:
+    given = run.options
+    return Options(
+        robust_crop=given["robust_crop"],
+        smooth=given["higher_order_resampling"],
+        small_blobs_mm3=given["small_blobs_mm3"] if given["remove_small_blobs"] else 0.0,
+        force_split=given["force_split"],
+        body_seg=given["body_seg"],
+        body_first=given["body_first"],
+    )
+
+
+def _run_folder(run: Run, folder: ModelFolder, device: torch.device) -> EngineResult:
+    _warn_about_demo(folder, run)
+    names = _selected(folder.label_names, run.request.structures)
+    provenance: dict[str, Any] = {"model": folder.path.name, "demo": bool(folder.card.get("demo"))}
+    with turn(device, run.report), cpu_threads(_threads(run, device)):
+        try:
+            with run.report.timed(PREPARE):
+                model = load_model(folder, device, run.kept, run.options["trust_model"])
+                image, _ = read_image(run.image)
+            with run.report.timed(PREDICT):
+                volume = volume_of(image)
+                how = How(run.options["step_size"], run.options["mirroring"])
+                watch = Watch(Span(run.report), run.report.measured)
+                found = predict(model, volume, prepare(volume, model.plans), how, watch)
+            labels = image.with_array(np.ascontiguousarray(found.T))
+            return _written(run, labels, names, device, [model], provenance)
+        except NotCovered as reason:
+            from .predictor import predict_officially
+
+            _tell(run, reason, "nnU-Net's own predictor")
+            with run.report.timed(PREDICT):
+                labels = predict_officially(folder, run, device)
+            return _written(run, labels, names, device, [], {**provenance, "mode": "official"})
+
+
+def _tell(run: Run, reason: NotCovered, who: str) -> None:
+    run.report.warn(
+        "engine.official",
+        f"The fast engine does not cover this model ({reason}), so {who} runs it: with the same "
+        "labels, but more slowly.",
+    )
+
+
+def _written(
+    run: Run,
+    labels: Image,
+    names: dict[int, str],
+    device: torch.device,
+    models: Sequence[Model],
+    provenance: dict[str, Any],
+) -> EngineResult:
+    """The result, with its files.
+
+    :param labels: all labels of the task or model.
+    :param names: those that are wanted.
+    """
     with run.report.timed(WRITE):
-        names = _selected(model.label_names, run.request.structures)
+        derived = write_derived(run, labels)
         labels.array[~np.isin(labels.array, list(names))] = 0
         write_labelmap(labels, run.labels, names)
-    return EngineResult(run.labels, names, _provenance(model, device), run.report.timings_s)
-
-
-def _predictor(model: ModelFolder, device: torch.device, options: Any) -> nnUNetPredictor:
-    plans = PlansManager(model.plans)
-    checkpoints = [
-        load_checkpoint(model.checkpoint(fold), options["trust_model"]) for fold in model.folds
-    ]
-    first = checkpoints[0]
-    configuration = plans.get_configuration(first["init_args"]["configuration"])
-    channels = determine_num_input_channels(plans, configuration, model.dataset)
-    if channels != 1:
-        raise InputError(
-            "input.unsupported_model",
-            f"The model '{model.path.name}' needs {channels} input images.",
-            "Use a model for a single CT or MR volume.",
-        )
-    network = find_trainer(first["trainer_name"]).build_network_architecture(
-        plans,
-        configuration,
-        channels,
-        plans.get_label_manager(model.dataset).num_segmentation_heads,
-        enable_deep_supervision=False,
-    )
-    predictor = nnUNetPredictor(
-        tile_step_size=options["step_size"],
-        use_mirroring=options["mirroring"],
-        device=device,
-    )
-    predictor.manual_initialization(
-        network,
-        plans,
-        configuration,
-        [checkpoint["network_weights"] for checkpoint in checkpoints],
-        model.dataset,
-        first["trainer_name"],
-        first.get("inference_allowed_mirroring_axes"),
-    )
-    network.load_state_dict(first["network_weights"])
-    return predictor
-
-
-def _predict(predictor: nnUNetPredictor, path: Path, report: Reporter) -> Image:
-    """The labelmap of an image file, on the file's own grid (shape (K, J, I))."""
-    reader_writer = predictor.plans_manager.image_reader_writer_class()
-    array, properties = reader_writer.read_images([str(path)])
-    sys.stderr = ConsoleTap(lambda line: _report_patches(line, report))  # type: ignore[assignment]
-    segmentation = predictor.predict_single_npy_array(array, properties)
-    # The reader may have turned the axes; only its own writer knows how to turn them back.
-    turned = path.with_name("nnunet-labels.nii")
-    reader_writer.write_seg(segmentation, str(turned), properties)
-    image = nibabel.load(turned)
-    return Image(np.asanyarray(image.dataobj).T.copy(), np.asarray(image.affine, float))
-
-
-def _report_patches(line: str, report: Reporter) -> None:
-    fraction = tqdm_fraction(line)
-    if fraction is None:
-        report.log(line)
-    else:
-        report.progress(fraction)
+    packages = ("torch", "numpy", "scipy") if models else ("torch", "nnunetv2")
+    about = {
+        "engine": "nnunet",
+        "mode": "exact",
+        "versions": {name: version(name) for name in packages},
+        "weights_sha256": [digest for model in models for digest in model.weights_sha256],
+        "device": device_title(device),
+        "threads": torch.get_num_threads(),
+        "demo": False,
+    }
+    return EngineResult(run.labels, names, {**about, **provenance}, run.report.timings_s, derived)
 
 
 def _selected(names: dict[int, str], structures: tuple[str, ...]) -> dict[int, str]:
     return {v: name for v, name in names.items() if not structures or name in structures}
 
 
-def _warn_about_demo(model: ModelFolder, run: Run) -> None:
-    card = model.card
+def _warn_about_demo(folder: ModelFolder, run: Run) -> None:
+    card = folder.card
     if not card.get("demo"):
         return
     run.report.warn("demo.model", "The demo model knows one CT only: not for any real use.")
-    image = nibabel.load(run.image)
-    seen = fingerprint(Image(np.asanyarray(image.dataobj).T, np.asarray(image.affine, float)))
-    if seen != card["trained_on"]:
+    image, _ = read_image(run.image)
+    if fingerprint(image) != card["trained_on"]:
         run.report.warn(
             "demo.other_image",
             "This is not the sample CT that the demo model was fitted to: the labels mean nothing.",
         )
-
-
-def _provenance(model: ModelFolder, device: torch.device) -> dict[str, Any]:
-    weights = [model.checkpoint(fold) for fold in model.folds]
-    return {
-        "engine": "nnunet",
-        "versions": {name: version(name) for name in ("nnunetv2", "torch")},
-        "model": model.path.name,
-        "weights_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights],
-        "device": device_title(device),
-        "threads": torch.get_num_threads(),
-        "demo": bool(model.card.get("demo")),
-    }

@@ -31,16 +31,12 @@ class ModelFolder:
     def label_names(self) -> dict[int, str]:
         """Label value -> structure, without the background.
 
-        :raises InputError: ``input.unsupported_model`` for region-based labels.
+        The regions of a model whose labels overlap have the value that each is painted with.
         """
-        labels = self.dataset["labels"]
-        if not all(isinstance(value, int) for value in labels.values()):
-            raise InputError(
-                "input.unsupported_model",
-                f"The model {self.path.name} has overlapping regions as labels.",
-                "Use a model with one value per structure.",
-            )
-        return {value: name for name, value in labels.items() if value}
+        labels = {k: v for k, v in self.dataset["labels"].items() if k != "ignore" and v != 0}
+        if all(isinstance(value, int) for value in labels.values()):
+            return {value: name for name, value in labels.items()}
+        return dict(zip(self.dataset["regions_class_order"], labels, strict=True))
 
     @property
     def card(self) -> dict[str, Any]:

@@ -10,51 +10,59 @@ from ..contract import THREADS, EngineSpec, Option
 START, PREDICT, WRITE = "Loading TotalSegmentator", "Running the network", "Writing the labels"
 _SMALL_BLOBS_MM3 = 200.0  # the package's own default
 
+#: Settings of the tasks themselves, whichever engine runs them.
+TASK_OPTIONS = (
+    Option(
+        "robust_crop",
+        False,
+        "Robust cropping",
+        "Find the region to crop to with the 3 mm model instead of the 6 mm one.",
+        scope="task",
+    ),
+    Option(
+        "higher_order_resampling",
+        False,
+        "Higher-order resampling",
+        "Smoother borders: resample the network's scores instead of the labels. Slower.",
+        scope="task",
+    ),
+    Option(
+        "remove_small_blobs",
+        False,
+        "Remove small blobs",
+        "Remove separate pieces of a structure that are too small to be real.",
+        scope="task",
+    ),
+    Option(
+        "small_blobs_mm3",
+        _SMALL_BLOBS_MM3,
+        "Small blobs are below (mm3)",
+        "Volume in mm3 below which pieces are removed, if small blobs are.",
+        minimum=1.0,
+        maximum=1e6,
+        scope="task",
+    ),
+    Option(
+        "force_split",
+        False,
+        "Process in three parts",
+        "Cut the image into three parts along the body: less memory for large images.",
+        scope="task",
+    ),
+    Option(
+        "body_seg",
+        False,
+        "Crop to the body first",
+        "Leave out the air around the body: less memory and time for large images.",
+        scope="task",
+    ),
+)
+
 SPEC = EngineSpec(
     name="totalsegmentator",
     title="TotalSegmentator",
     description="The official TotalSegmentator package with its own models.",
-    options=(
-        Option(
-            "robust_crop",
-            False,
-            "Robust cropping",
-            "Find the region to crop to with the 3 mm model instead of the 6 mm one.",
-        ),
-        Option(
-            "higher_order_resampling",
-            False,
-            "Higher-order resampling",
-            "Smoother borders: resample the network's scores instead of the labels. Slower.",
-        ),
-        Option(
-            "remove_small_blobs",
-            False,
-            "Remove small blobs",
-            "Remove separate pieces of a structure that are too small to be real.",
-        ),
-        Option(
-            "small_blobs_mm3",
-            _SMALL_BLOBS_MM3,
-            "Small blobs are below (mm3)",
-            "Volume in mm3 below which pieces are removed, if small blobs are.",
-            minimum=1.0,
-            maximum=1e6,
-        ),
-        Option(
-            "force_split",
-            False,
-            "Process in three parts",
-            "Cut the image into three parts along the body: less memory for large images.",
-        ),
-        Option(
-            "body_seg",
-            False,
-            "Crop to the body first",
-            "Leave out the air around the body: less memory and time for large images.",
-        ),
-        THREADS,
-    ),
+    options=(*TASK_OPTIONS, THREADS),
     stages=((START, 0.15), (PREDICT, 0.8), (WRITE, 0.05)),
     # As the package's command line does, unless it is to write one file of labels.
     derived={"body": ("body", "skin")},

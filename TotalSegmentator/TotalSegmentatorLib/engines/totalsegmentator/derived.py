@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 
 from ... import catalog
@@ -25,7 +24,7 @@ def write_derived(run: Run, labels: Image) -> tuple[DerivedLabels, ...]:
 
     :param labels: all labels of the task, on the grid of ``run.image``.
     """
-    ids = SPEC.derived.get(run.request.task, ())
+    ids = SPEC.derived.get(run.request.task, ())  # none for a model folder
     wanted = run.request.structures
     if not ids or (wanted and not set(wanted) & set(ids)):
         return ()
@@ -47,6 +46,7 @@ def skin(path: Path, body: np.ndarray) -> np.ndarray:
     :param path: the image, NIfTI.
     :param body: mask of the whole body (K, J, I) on the image's grid.
     """
+    import nibabel
     from totalsegmentator.postprocessing import extract_skin
 
     image = nibabel.load(path)

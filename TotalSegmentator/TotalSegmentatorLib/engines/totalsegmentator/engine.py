@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from ... import catalog
-from ...errors import SetupError
 from ...images import Image, write_labelmap
 from ...jobs import EngineResult
 from .. import downloaded_models
 from ..console import ConsoleTap, tqdm_fraction
-from ..contract import DOWNLOAD, Reporter, Run
+from ..contract import Reporter, Run
 from ..devices import choose_device, cpu_threads, device_title
+from ..turns import turn
 from . import PREDICT, SPEC, START, WRITE, official_arguments
+from .access import check_licence, get_models
 from .derived import write_derived
 
 _PART = re.compile(r"^Predicting part (\d+) of (\d+)")
@@ -40,13 +41,13 @@ def run(run: Run) -> EngineResult:
 
 def _run(run: Run) -> EngineResult:
     with run.report.timed(START):
-        _check_licence(run)
+        check_licence(run.request.task)
         console = Console(run.report)
         sys.stdout = sys.stderr = ConsoleTap(console.line)  # type: ignore[assignment]
         segment = _official_function(run)
         device = choose_device(run.request.device)
-    _download(run)
-    with run.report.timed(PREDICT):
+    get_models(downloaded_models(run.request), run.report)
+    with turn(device, run.report), run.report.timed(PREDICT):
         image = segment(
             run.image,
             None,
@@ -69,30 +70,12 @@ def _run(run: Run) -> EngineResult:
     return EngineResult(run.labels, names, _provenance(run, device), run.report.timings_s, derived)
 
 
-def _check_licence(run: Run) -> None:
-    """The package itself would print a text and end the process.
-
-    :raises SetupError: ``licence.missing``.
-    """
-    from totalsegmentator.config import has_valid_license_offline
-
-    if not catalog.task(run.request.task).licensed:
-        return
-    state, _ = has_valid_license_offline()
-    if state != "yes":
-        raise SetupError(
-            "licence.missing",
-            "This task needs a TotalSegmentator licence number, and no valid one is stored.",
-            "Get one (free for non-commercial use) and store it.",
-        )
-
-
 def _official_function(run: Run) -> Any:
     """The package's API function, without usage statistics or downloads of its own, and with
     trainers found quickly."""
     from totalsegmentator import nnunet, python_api
 
-    from ..nnunet.trainers import find_trainer
+    from ..trainers import find_trainer
 
     # Nothing is sent unless the user opts in; the package sends after every run.
     python_api.send_usage_stats = lambda *_, **__: None
@@ -102,21 +85,6 @@ def _official_function(run: Run) -> Any:
     for name in trainers - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
     return python_api.totalsegmentator
-
-
-def _download(run: Run) -> None:
-    """Get the models that are not here; a step of its own, as its time says nothing about others.
-
-    The package takes any folder of the right name for a model; see ``environment/weights.py``.
-    """
-    from totalsegmentator import config, libs
-
-    folder = config.get_weights_dir()
-    missing = [m for m in downloaded_models(run.request) if not (folder / m.folder).exists()]
-    if missing:
-        with run.report.timed(DOWNLOAD):
-            for model in missing:
-                libs.download_pretrained_weights(model.dataset_id)
 
 
 def _subset(run: Run) -> list[str] | None:
