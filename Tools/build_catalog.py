@@ -33,6 +33,9 @@ TABLE = DATA / "structures.csv"
 NV_SETS = ("nv_ct_body", "nv_mri_body", "nv_mri_brain")
 SPEEDS = {"default": "normal", "fast": "fast", "fastest": "fastest"}
 PLANS = "nnUNetPlans"  # default of the package's API
+# The engines that run the tasks of the package, and a model folder; the preferred one first.
+TASK_ENGINES = ("nnunet", "totalsegmentator")
+FOLDER_ENGINES = ("nnunet",)
 # The package crops with this margin, whatever the task says, unless another task's model crops.
 CROP_MARGIN_MM = (20, 20, 20)
 # Label maps of the models that a task consists of, and which model gives which.
@@ -69,9 +72,9 @@ def build_tasks() -> dict[str, Any]:
     tasks = []
     for text in texts:
         if text["id"] in known:
-            tasks.append(_common(text, "totalsegmentator") | _official_task(text["id"]))
+            tasks.append(_common(text, TASK_ENGINES) | _official_task(text["id"]))
         elif text["id"] == "demo" and (_demo_folder() / "dataset.json").is_file():
-            tasks.append(_common(text, "nnunet") | _demo_task())
+            tasks.append(_common(text, FOLDER_ENGINES) | _demo_task())
     return {"source": f"TotalSegmentator {registry.package_version()}", "tasks": tasks}
 
 
@@ -81,12 +84,12 @@ def _has_weights(id: str) -> bool:
     return numbers <= set(map_tasks_config.TASK_ID_WEIGHTS_CONFIGS)
 
 
-def _common(text: Mapping[str, str], engine: str) -> dict[str, Any]:
+def _common(text: Mapping[str, str], engines: Sequence[str]) -> dict[str, Any]:
     return {
         "id": text["id"],
         "title": text["title"],
         "description": text["description"],
-        "engine": engine,
+        "engines": list(engines),
         "region": text["region"],
         "hidden": text["hidden"] == "yes",
     }

@@ -64,7 +64,7 @@ from TotalSegmentatorLib.scene import (
 )
 from TotalSegmentatorLib.scene import Frame as SceneFrame
 from TotalSegmentatorLib.segment import Frame, Segmentation, segment, segment_frames
-from TotalSegmentatorLib.session import Settings
+from TotalSegmentatorLib.session import Settings, engine_pool
 
 # A node, or points in mm RAS of the volume's own space.
 Region = slicer.vtkMRMLMarkupsROINode | Iterable[tuple[float, float, float]]
@@ -131,7 +131,7 @@ class TotalSegmentatorParameterNode:
     :param mode: what happens to its earlier segments: replace, append or update.
     :param useStandardSegmentNames: names for people instead of class names.
     :param device: auto, cpu, gpu:N or mps.
-    :param engine: name of the engine; empty means the task's own.
+    :param engine: name of the engine; empty means the task's first one.
     :param engineOptions: values of the engine's options that differ from the defaults.
     :param smoothing: of surfaces in 3D, 0 to 1.
     :param keepTemporaryFiles: leave the files of a run in place.
@@ -246,6 +246,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.moreVolumesSelector.connect("checkedNodesChanged()", self.onMoreVolumesChanged)
         ui.modeComboBox.connect("currentIndexChanged(int)", self.onModeSelected)
         ui.engineComboBox.connect("currentIndexChanged(int)", self.onEngineSelected)
+        ui.freeMemoryButton.connect("clicked()", self.onFreeMemory)
         ui.weightsPathLineEdit.connect("currentPathChanged(QString)", self.onWeightsFolderChanged)
 
     def cleanup(self) -> None:
@@ -256,6 +257,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._letGo()
         self.runs.cancelAll()
         self.logic.abandonJobs()
+        self.logic.releaseEngine()
 
     def onReload(self) -> None:
         """Developers reload the library too, not the module file alone."""
@@ -469,22 +471,24 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.resultsView.show(result.reports, result.node, result.table, result.frames)
 
     def _showAdvanced(self, parameters: TotalSegmentatorParameterNode) -> None:
-        from TotalSegmentatorWidgets.RunControl import engineOf
+        from TotalSegmentatorWidgets.RunControl import chosenEngine, offeredTask, optionsOf
 
+        task, engine = offeredTask(parameters), chosenEngine(parameters)
         self.devicePicker.device = parameters.device
-        spec = engines.spec(engineOf(parameters))
-        self._showEngines(spec, parameters.engine)
-        self.optionsForm.setSpec(spec)
+        self._showEngines(task.engines, engine)
+        self.optionsForm.setOptions(optionsOf(task, engine))
         self.optionsForm.values = dict(parameters.engineOptions.items())
 
-    def _showEngines(self, spec: engines.EngineSpec, chosen: str) -> None:
+    def _showEngines(self, names: tuple[str, ...], chosen: str) -> None:
         box = self.ui.engineComboBox
         wasBlocked = box.blockSignals(True)
-        if box.count < 2 or box.itemData(1) != spec.name:
+        if [box.itemData(index) for index in range(1, box.count)] != list(names):
+            specs = [engines.spec(name) for name in names]
             box.clear()
-            box.addItem(_("Automatic ({engine})").format(engine=spec.title), "")
-            box.addItem(spec.title, spec.name)
-        box.currentIndex = max(box.findData(chosen), 0)
+            box.addItem(_("Automatic ({engine})").format(engine=specs[0].title), "")
+            for spec in specs:
+                box.addItem(spec.title, spec.name)
+        box.currentIndex = box.findData(chosen)
         box.blockSignals(wasBlocked)
 
     def _observeRegion(self, region: slicer.vtkMRMLMarkupsROINode | None) -> None:
@@ -669,6 +673,11 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onEngineSelected(self, index: int) -> None:
         self.setParameter("engine", self.ui.engineComboBox.itemData(index))
+
+    def onFreeMemory(self) -> None:
+        """Let go of what the engine keeps in memory for the next run."""
+        self.logic.releaseEngine()
+        self.runs.say(_("No idle engine is in memory any more."))
 
     def onWeightsFolderChanged(self, path: str) -> None:
         """The folder is the computer's: it is stored with the settings, not in the scene."""
@@ -931,6 +940,10 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         """Stop everything that this logic has started, and wait until nothing of it is left."""
         self._pulse.abandon()
 
+    def releaseEngine(self) -> None:
+        """End the engine's process unless it runs something, with all that it keeps in memory."""
+        engine_pool().release()
+
     def _log(self, event: Event) -> None:
         text = getattr(event, "text", None) or getattr(event, "message", None)
         if text:
@@ -979,7 +992,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             those of earlier runs that were looked for in vain.
         :param region: segment inside this box only: an ROI node, or points in mm RAS of the
             volume's own space.
-        :param engine: name of the engine; empty for the task's own.
+        :param engine: name of the engine; empty for the task's first one.
         :param mayDownload: whether missing weights may be downloaded.
         :param makeTable: whether the scene gets a table of what was found, too.
         :param standardNames: names for people instead of class names; None: as
@@ -1282,8 +1295,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         ).wait()
 
     def _optionsOf(self, task: str) -> dict[str, bool]:
-        """The engine options that are attributes of the logic, as far as the engine has them."""
-        if task and catalog.task(task).engine != "totalsegmentator":
+        """The engine options that are attributes of the logic; a model folder has none of them."""
+        if task and catalog.task(task).model_folder:
             return {}
         return {
             "robust_crop": self.robustCrop,

@@ -2,12 +2,13 @@
 
 The formula: a start, then for every network its loading, the arithmetic of its patches on the
 device and the handling of its scores, and for every voxel of the image reading, resampling and
-writing. The numbers for processors were measured with TotalSegmentator 2.18 and two cores of
-2.5 GHz; those for GPUs are assumed, as none was at hand. Runs of the past on this very computer
-then correct it. All of it is an estimate, and every sentence about it says so.
+writing. The numbers for processors were measured on two cores; those for GPUs are
+assumed, as none was at hand. Runs of the past on this very computer then correct it. All of it is
+an estimate, and every sentence about it says so.
 
 Not counted, as their cost was not measured: higher-order resampling (slower, more memory), three
-parts and cropping to the body first (both less memory), removing small blobs.
+parts and cropping to the body first (both less memory), removing small blobs; and what an engine
+still has in memory of its last run.
 """
 
 from __future__ import annotations
@@ -23,28 +24,74 @@ from . import engines, environment, runs
 from .catalog import SPEEDS
 from .environment import Device, Hardware
 from .errors import InputError
-from .history import PastRun
+from .history import COMPILED, EXACT, PastRun
 from .jobs import Request
 from .jobs.request import OptionValue
 from .work import Spacing, Work, resolution_mm, work_of
 
-# Seconds of starting the engine and importing its packages.
-_START_S = 6.0
-# Seconds to load a network; the official package also starts processes for each of them.
-_NETWORK_S = {"totalsegmentator": 7.3, "nnunet": 1.5}
-# Seconds a voxel of a patch takes: of one core, and of a GPU as people have it (assumed).
-_CORE_S = 9e-6
+
+@dataclass(frozen=True)
+class _Costs:
+    """What an engine takes of a processor.
+
+    :param start_s: seconds of starting it and importing its packages.
+    :param network_s: seconds to load a network, and to start processes for it if the engine does.
+    :param patch_voxel_s: seconds that a voxel of a patch takes one core.
+    :param score_s: seconds that a score takes.
+    :param image_voxel_s: seconds that a voxel of the image takes.
+    :param own_bytes: memory of its packages and processes.
+    :param score_bytes: memory of a score that is held.
+    :param layered: whether only a layer of scores is held at once, as high as a patch, not all of
+        a result.
+    :param image_voxel_bytes: memory of a voxel of the image, in all its copies.
+    """
+
+    start_s: float
+    network_s: float
+    patch_voxel_s: float
+    score_s: float
+    image_voxel_s: float
+    own_bytes: float
+    score_bytes: float
+    layered: bool
+    image_voxel_bytes: float
+
+    def held_scores(self, work: Work) -> float:
+        """The most scores that are in memory at once."""
+        return work.largest_layer if self.layered else work.largest_scores
+
+
+_COSTS = {
+    "totalsegmentator": _Costs(
+        start_s=6.0,
+        network_s=7.3,
+        patch_voxel_s=9e-6,
+        score_s=26e-9,
+        image_voxel_s=88e-9,
+        own_bytes=2.6e9,
+        score_bytes=4.7,
+        layered=False,
+        image_voxel_bytes=8.0,
+    ),
+    "nnunet": _Costs(
+        start_s=2.5,
+        network_s=0.3,
+        patch_voxel_s=4.1e-6,
+        score_s=5e-9,
+        image_voxel_s=50e-9,
+        own_bytes=0.4e9,
+        score_bytes=2.0,
+        layered=True,
+        image_voxel_bytes=12.0,
+    ),
+}
+# So many times faster a network is in a mode.
+_TIMES_FASTER = {EXACT: 1.0, COMPILED: 1.4}
+# Seconds a voxel of a patch takes a GPU as people have it (assumed).
 _GPU_S = {"gpu": 0.12e-6, "mps": 0.6e-6}
 # nnU-Net uses no more threads unless they are asked for.
 _MOST_CORES = 8
-_SCORE_S = 26e-9
-_IMAGE_VOXEL_S = 88e-9
-
-# Bytes that packages and processes of an engine take by themselves.
-_ENGINE_BYTES = {"totalsegmentator": 2.6e9, "nnunet": 0.7e9}
 _PATCH_BYTES = 24.0
-_SCORE_BYTES = 4.7
-_IMAGE_VOXEL_BYTES = 8.0
 # On a GPU scores have half precision; the driver and its libraries take a share too (assumed).
 _GPU_BYTES = 0.6e9
 _GPU_SCORE_BYTES = 2.0
@@ -159,7 +206,8 @@ def estimate(
     corrections = [_correction(one, device, hardware, past) for one in requests]
     cores = [_cores(one.options.get("threads", 0), hardware) for one in requests]
     times = [
-        _seconds(one.engine, work, device, own_cores, len(parts)) * correction.factor
+        _seconds(one.engine, _mode(one, device), work, device, own_cores, len(parts))
+        * correction.factor
         for (one, work), own_cores, correction in zip(parts, cores, corrections, strict=True)
     ]
     spread = max(correction.spread for correction in corrections)
@@ -169,7 +217,7 @@ def estimate(
         seconds=seconds,
         seconds_high=seconds * spread,
         memory_bytes=max(_memory_bytes(one.engine, work) for one, work in parts),
-        gpu_memory_bytes=max(_gpu_bytes(work, device) for _, work in parts),
+        gpu_memory_bytes=max(_gpu_bytes(one.engine, work, device) for one, work in parts),
         download_bytes=_download_bytes(requests, weights_folder),
         resolution_mm=tuple(dict.fromkeys(mm for one in requests for mm in resolution_mm(one))),
         based_on=min(correction.runs for correction in corrections),
@@ -232,17 +280,26 @@ def _cores(threads: OptionValue, hardware: Hardware) -> int:
     return max(1, min(hardware.cores, int(threads) or _MOST_CORES))
 
 
-def _seconds(engine: str, work: Work, device: Device, cores: int, sharing: int = 1) -> float:
+def _mode(request: Request, device: Device) -> str:
+    """How a run's networks compute; only those on a processor can be compiled."""
+    return COMPILED if request.options.get("compiled") and device.kind == "cpu" else EXACT
+
+
+def _seconds(
+    engine: str, mode: str, work: Work, device: Device, cores: int, sharing: int = 1
+) -> float:
     """The formula.
 
     :param sharing: how many runs share one start of the engine.
     """
+    costs = _COSTS[engine]
+    on_cores = costs.patch_voxel_s / cores / _TIMES_FASTER[mode]
     return (
-        _START_S / sharing
-        + work.networks * _NETWORK_S.get(engine, _NETWORK_S["nnunet"])
-        + work.patch_voxels * _GPU_S.get(device.kind, _CORE_S / cores)
-        + work.scores * _SCORE_S
-        + work.image_voxels * _IMAGE_VOXEL_S
+        costs.start_s / sharing
+        + work.networks * costs.network_s
+        + work.patch_voxels * _GPU_S.get(device.kind, on_cores)
+        + work.scores * costs.score_s
+        + work.image_voxels * costs.image_voxel_s
     )
 
 
@@ -250,7 +307,8 @@ def _correction(
     request: Request, device: Device, hardware: Hardware, past: Sequence[PastRun]
 ) -> _Correction:
     """The median of how much longer the latest alike runs took, the surer the more there are."""
-    similar = [one for one in past if one.engine == request.engine and _on(one, device)]
+    way = (request.engine, _mode(request, device))
+    similar = [one for one in past if (one.engine, one.mode) == way and _on(one, device)]
     key = (request.task, request.speed, bool(request.structures))
     same = [one for one in similar if (one.task, one.speed, one.part) == key]
     chosen = (same if len(same) >= ENOUGH else similar)[-_LATEST:]
@@ -275,23 +333,24 @@ def _on(past: PastRun, device: Device) -> bool:
 
 def _times_longer(past: PastRun, device: Device, hardware: Hardware) -> float:
     cores = _cores(past.threads, hardware)
-    times = past.seconds / _seconds(past.engine, past.work, device, cores)
+    times = past.seconds / _seconds(past.engine, past.mode, past.work, device, cores)
     return min(max(times, 1 / _MOST_TIMES), _MOST_TIMES)
 
 
 def _memory_bytes(engine: str, work: Work) -> int:
+    costs = _COSTS[engine]
     return round(
-        _ENGINE_BYTES.get(engine, _ENGINE_BYTES["nnunet"])
+        costs.own_bytes
         + work.largest_patch * _PATCH_BYTES
-        + work.largest_scores * _SCORE_BYTES
-        + work.image_voxels * _IMAGE_VOXEL_BYTES
+        + costs.held_scores(work) * costs.score_bytes
+        + work.image_voxels * costs.image_voxel_bytes
     )
 
 
-def _gpu_bytes(work: Work, device: Device) -> int:
+def _gpu_bytes(engine: str, work: Work, device: Device) -> int:
     if device.kind != "gpu":
         return 0
-    scores = work.largest_scores * _GPU_SCORE_BYTES
+    scores = _COSTS[engine].held_scores(work) * _GPU_SCORE_BYTES
     return round(_GPU_BYTES + work.largest_patch * _PATCH_BYTES + scores)
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from . import engines
 from .engines.contract import DOWNLOAD, timing_key
 from .environment import user_data_folder
 from .images import Image, crop, voxel_box, whole_file
@@ -24,7 +25,11 @@ from .work import Work, work_of
 FILE = "runs.jsonl"
 #: So many runs are kept, the latest ones.
 KEPT = 500
-_SCHEMA = 1
+#: How networks compute: as the official package's do, or compiled.
+EXACT, COMPILED = "exact", "compiled"
+_SCHEMA = 2
+# Options whose gain is not estimated: a run with them says nothing about others.
+_LEFT_OUT = ("body_seg", "body_first")
 _WAIT_S = 1.0
 # No run is as long or as large; greater numbers come of a damaged file.
 _LARGEST = 1e18
@@ -36,7 +41,8 @@ _log = logging.getLogger(__name__)
 class PastRun:
     """One run that came to its end.
 
-    :param engine: name of its engine.
+    :param engine: name of the engine that ran it.
+    :param mode: :data:`EXACT` or :data:`COMPILED`; an engine may tell of others.
     :param task: its task.
     :param speed: its speed.
     :param part: whether only some structures were asked for.
@@ -48,6 +54,7 @@ class PastRun:
     """
 
     engine: str
+    mode: str
     task: str
     speed: str
     part: bool
@@ -84,26 +91,35 @@ def record(
 def _past_runs(
     report: Mapping[str, Any], image: Image, weights_folder: Path | None
 ) -> list[PastRun]:
-    steps = [sum(run["timings_s"].values()) for run in report["runs"]]
-    downloads = [run["timings_s"].get(timing_key(DOWNLOAD), 0.0) for run in report["runs"]]
+    timings = [run["timings_s"] for run in report["runs"]]
+    stages = [text for spec in engines.specs().values() for text, _ in spec.stages]
+    # Engines may note how long parts of a stage took, too.
+    keys = {timing_key(text) for text in (DOWNLOAD, *stages)}
+    steps = [sum(one[key] for key in keys & one.keys()) for one in timings]
+    downloads = [one.get(timing_key(DOWNLOAD), 0.0) for one in timings]
     # Starting the engine and measuring the structures is done for all runs together.
     shared = max(0.0, report["timings_s"]["total"] - sum(steps)) / len(steps)
     return [
         _past_run(run, image, round(seconds - download + shared, 3), weights_folder)
         for run, seconds, download in zip(report["runs"], steps, downloads, strict=True)
-        if run["provenance"].get("device")
+        if run["provenance"].get("device") and not _is_left_out(run["request"]["options"])
     ]
+
+
+def _is_left_out(options: Mapping[str, Any]) -> bool:
+    return any(options.get(name) for name in _LEFT_OUT)
 
 
 def _past_run(
     run: Mapping[str, Any], image: Image, seconds: float, weights_folder: Path | None
 ) -> PastRun:
-    request = Request.from_dict(run["request"])
+    request, provenance = Request.from_dict(run["request"]), run["provenance"]
     image = crop(image, voxel_box(image, request.region))
-    device, _, title = str(run["provenance"]["device"]).partition(" (")
+    device, _, title = str(provenance["device"]).partition(" (")
     kind = device.partition(":")[0]
     return PastRun(
-        engine=request.engine,
+        engine=provenance["engine"],  # which may not be the one that was asked
+        mode=provenance.get("mode", EXACT),
         task=request.task,
         speed=request.speed,
         part=bool(request.structures),

@@ -126,22 +126,25 @@ def _with_model(request: Request) -> Request:
 def _with_task(request: Request) -> Request:
     task = catalog.task(request.task)
     task.check_speed(request.speed)
-    structures = _structures_of(task, request.structures)
-    if request.engine and engines.spec(request.engine).name != task.engine:
+    engine = engines.spec(request.engine or task.engine)
+    if engine.name not in task.engines:
         raise InputError(
             "input.wrong_engine",
-            f"The engine {request.engine} does not run the task '{task.id}'.",
-            f"Leave the engine out, or use {task.engine}.",
+            f"The engine {engine.name} does not run the task '{task.id}'.",
+            f"Leave the engine out, or use {' or '.join(task.engines)}.",
         )
-    return dataclasses.replace(request, engine=task.engine, structures=structures)
+    structures = _structures_of(task, request.structures, engine)
+    return dataclasses.replace(request, engine=engine.name, structures=structures)
 
 
-def _structures_of(task: catalog.Task, names: Sequence[str]) -> tuple[str, ...]:
-    """The ids of a task's structures that names stand for, also of those that its engine derives.
+def _structures_of(
+    task: catalog.Task, names: Sequence[str], engine: engines.EngineSpec
+) -> tuple[str, ...]:
+    """The ids of a task's structures that names stand for, also of those that the engine derives.
 
     :raises InputError: ``input.unknown_structure``.
     """
-    derived = engines.spec(task.engine).derived.get(task.id, ())
+    derived = engine.derived.get(task.id, ())
     known = {name.casefold(): id for id in derived for name in (id, catalog.structure(id).name)}
     own = [name for name in names if name.casefold() not in known]
     made = [known[name.casefold()] for name in names if name.casefold() in known]
@@ -149,7 +152,8 @@ def _structures_of(task: catalog.Task, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _with_options(request: Request) -> Request:
-    options = engines.spec(request.engine).parse_options(request.options)
+    scope = engines.scope_of(request)
+    options = engines.spec(request.engine).parse_options(request.options, scope)
     request = dataclasses.replace(request, options=options)
     engines.check(request)
     return request

@@ -46,7 +46,8 @@ class Work:
         ones with 32 features at full resolution.
     :param scores: voxels times classes of all results at the networks' spacing.
     :param image_voxels: voxels of the image.
-    :param largest_scores: scores of the largest result, which is in memory as a whole.
+    :param largest_scores: scores of the largest result.
+    :param largest_layer: scores of the largest layer of a result, as high as a patch.
     :param largest_patch: voxels times features of the largest patch.
     """
 
@@ -55,6 +56,7 @@ class Work:
     scores: float
     image_voxels: float
     largest_scores: float
+    largest_layer: float
     largest_patch: float
 
 
@@ -107,6 +109,10 @@ class _Pass:
     def scores(self) -> float:
         return float(math.prod(self.shape) * self.network.classes)
 
+    @property
+    def layer(self) -> float:
+        return self.scores * self.network.patch[2] / self.shape[2]
+
 
 def work_of(
     shape_ijk: Sequence[int],
@@ -116,8 +122,8 @@ def work_of(
 ) -> Work:
     """The work of one completed request on an image.
 
-    Of the official package's options only robust cropping changes it: what the others cost or
-    save is not known, see :mod:`.estimate`.
+    Of the options of tasks only robust cropping changes it: what the others cost or save is not
+    known, see :mod:`.estimate`.
 
     :param shape_ijk: voxels of the image, or of the region that is run.
     :param spacing_mm: their distances.
@@ -132,6 +138,7 @@ def work_of(
         scores=sum(one.scores for one in passes),
         image_voxels=float(math.prod(shape_ijk)),
         largest_scores=max(one.scores for one in passes),
+        largest_layer=max(one.layer for one in passes),
         largest_patch=max(math.prod(p.network.patch) * p.network.features for p in passes),
     )
 
@@ -139,7 +146,7 @@ def work_of(
 def resolution_mm(request: Request) -> tuple[Spacing | None, ...]:
     """The different spacings (x, y, z) at which a completed request's result is made, finest
     first; None stands for that of the image itself."""
-    if _is_folder(request):
+    if engines.scope_of(request) == "model":
         return (_in_folder(_model_folder(request)).spacing,)
     models = catalog.task(request.task).own_models(request.speed, _own_structures(request))
     different = {model.spacing_mm for model in models}
@@ -151,10 +158,6 @@ def _own_structures(request: Request) -> tuple[str, ...]:
     return engines.spec(request.engine).own_structures(request.task, request.structures)
 
 
-def _is_folder(request: Request) -> bool:
-    return bool(request.model or catalog.task(request.task).model_folder)
-
-
 def _model_folder(request: Request) -> ModelFolder:
     path = Path(request.model) if request.model else catalog.task(request.task).model_path
     return open_model_folder(path)
@@ -164,14 +167,14 @@ def _passes(
     request: Request, extent_mm: Sequence[float], weights_folder: Path | None
 ) -> Iterator[_Pass]:
     options = request.options
-    if _is_folder(request):
+    if engines.scope_of(request) == "model":
         network = _in_folder(_model_folder(request))
         repeated = _MIRRORED if options.get("mirroring") else 1
         yield _Pass(network, extent_mm, float(options.get("step_size", _STEP)), repeated)
         return
     task = catalog.task(request.task)
     crop = task.crop or (task.subset_crop if request.structures else None)
-    yield from _official(
+    yield from _of_task(
         task,
         task.own_models(request.speed, _own_structures(request)),
         crop,
@@ -181,7 +184,7 @@ def _passes(
     )
 
 
-def _official(
+def _of_task(
     task: Task,
     models: Sequence[Model],
     crop: Crop | None,
@@ -189,13 +192,13 @@ def _official(
     weights_folder: Path | None,
     robust: bool = False,
 ) -> Iterator[_Pass]:
-    """The passes of the official package: what comes first, then the task's own models."""
+    """The passes of a task, whichever engine runs it: what comes first, then its own models."""
     before = list(task.prerequisites)
     if crop:
         before.append((crop.task, crop.robust_speed if robust else crop.speed))
     for id, speed in before:
         other = catalog.task(id)
-        yield from _official(other, other.speeds[speed], other.crop, extent_mm, weights_folder)
+        yield from _of_task(other, other.speeds[speed], other.crop, extent_mm, weights_folder)
     if crop:
         first = (*crop.structures, "")[0].partition("_")[0]
         limit = _CROP_LIMITS_MM.get(first, _CROP_LIMIT_MM)

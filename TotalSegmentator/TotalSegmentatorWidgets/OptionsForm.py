@@ -1,12 +1,12 @@
 """The settings of an engine, as the engine declares them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import qt
 from slicer import i18n
 from slicer.i18n import tr as _
 
-from TotalSegmentatorLib.engines.contract import EngineSpec, Option
+from TotalSegmentatorLib.engines.contract import Option
 from TotalSegmentatorLib.errors import InputError
 from TotalSegmentatorLib.jobs.request import OptionValue
 
@@ -29,7 +29,7 @@ class OptionsForm:
         self._container = container
         self._layout = qt.QVBoxLayout(container)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        self._spec: EngineSpec | None = None
+        self._options: Sequence[Option] = ()
         self._form = None
         self._fields: dict[str, _Field] = {}
         self._resetButton = qt.QPushButton(_("Default values"))
@@ -39,11 +39,11 @@ class OptionsForm:
         self._layout.addWidget(self._resetButton)
         self._update()
 
-    def setSpec(self, spec: EngineSpec | None) -> None:
-        """Show the options of an engine with their default values; None shows nothing."""
-        if spec == self._spec:
+    def setOptions(self, options: Sequence[Option]) -> None:
+        """Show the options of an engine with their default values."""
+        if options == self._options:
             return
-        self._spec = spec
+        self._options = options
         if self._form is not None:
             self._layout.removeWidget(self._form)
             self._form.hide()
@@ -53,7 +53,7 @@ class OptionsForm:
         rows.setContentsMargins(0, 0, 0, 0)
         self._fields = {
             option.name: _Field(option, rows, self._onEdited)
-            for option in (spec.options if spec else ())
+            for option in options
             if not option.unsafe
         }
         self._layout.insertWidget(0, self._form)

@@ -14,6 +14,7 @@ from slicer.util import VTKObservationMixin
 
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.errors import InputError
+from TotalSegmentatorLib.history import COMPILED
 from TotalSegmentatorLib.report import DEMO_BANNER, public_provenance
 from TotalSegmentatorLib.scene import find_sequence
 
@@ -118,7 +119,7 @@ class ResultsView(VTKObservationMixin):
             border=sum(structure["touches_border"] for structure in found),
         )
         banner = [DEMO_BANNER] if report["provenance"].get("demo") else []
-        return "\n".join([*banner, frame + counts, *_warnings(report)])
+        return "\n".join([*banner, frame + counts, *_modes(report), *_warnings(report)])
 
     def _onActivated(self, item, column: int) -> None:
         """Centre the slice views on a structure, where its segmentation lies by now."""
@@ -222,6 +223,17 @@ def _notes(report: Mapping[str, Any]) -> dict[str, list[str]]:
     return notes
 
 
+def _modes(report: Mapping[str, Any]) -> list[str]:
+    """Ways of computing that may change labels."""
+    provenances = [run["provenance"] for run in report["runs"]]
+    modes = []
+    if any(provenance.get("mode") == COMPILED for provenance in provenances):
+        modes.append(_("The network was compiled."))
+    if any(provenance.get("body_first") for provenance in provenances):
+        modes.append(_("The image was cropped to the body first."))
+    return modes
+
+
 def _warnings(report: Mapping[str, Any]) -> list[str]:
     messages = [warning["message"] for warning in report["warnings"]]
     lines = [_("Warning: {message}").format(message=text) for text in messages[:_MAX_WARNINGS]]
@@ -255,6 +267,6 @@ def _publicReport(report: Mapping[str, Any]) -> dict[str, Any]:
 def _publicWarning(warning: Mapping[str, str]) -> dict[str, str]:
     """Warnings about the input name its file, which often has the patient's name."""
     public = dict(warning)
-    if not warning["code"].startswith("result."):
+    if not warning["code"].startswith(("result.", "engine.")):
         del public["message"]
     return public

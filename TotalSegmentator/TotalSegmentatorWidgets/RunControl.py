@@ -12,8 +12,9 @@ from slicer.i18n import tr as _
 
 from TotalSegmentatorLib import catalog, engines, environment, jobs, remedies
 from TotalSegmentatorLib.catalog.browsing import structures_by_group
+from TotalSegmentatorLib.engines.contract import Option
 from TotalSegmentatorLib.errors import CancelledError, InputError, SegmentationError, SetupError
-from TotalSegmentatorLib.jobs import Event, Job, Order, RunQueue, State
+from TotalSegmentatorLib.jobs import Event, Job, Order, Request, RunQueue, State
 from TotalSegmentatorLib.remedies import Remedy
 from TotalSegmentatorLib.scene import (
     SceneJob,
@@ -26,7 +27,8 @@ from TotalSegmentatorLib.scene import (
 from .ErrorView import ErrorView
 from .QueueView import QueueEntry, QueueView
 
-MAIN_ENGINE = "totalsegmentator"
+# Has the engines and options of all tasks that may be chosen for structures.
+_ANY_TASK = "total"
 # The second half of a double click on Apply is not meant for Cancel.
 _DOUBLE_CLICK_S = 0.5
 # What each remedy changes of the run that failed; the others open something.
@@ -401,8 +403,8 @@ class RunControl:
         self, error: SegmentationError, options: Mapping[str, object]
     ) -> tuple[Remedy, ...]:
         task = str(options.get("task") or "")
-        engine = catalog.task(task).engine if task else MAIN_ENGINE
-        splits = any(option.name == "force_split" for option in engines.spec(engine).options)
+        offered = optionsOf(catalog.task(task or _ANY_TASK), str(options.get("engine") or ""))
+        splits = any(option.name == "force_split" for option in offered)
         return remedies.remedies(
             error.code,
             speeds=self._logic.getSupportedSpeeds(task) if task else catalog.SPEEDS,
@@ -435,7 +437,7 @@ def askedFor(parameters, logic) -> dict[str, object]:
     asked = {
         "speed": parameters.speed,
         "device": parameters.device,
-        "engine": parameters.engine,
+        "engine": chosenEngine(parameters),
         **_options(parameters),
     }
     if parameters.findBy == "structures":
@@ -461,17 +463,28 @@ def _offeredStructures(parameters) -> tuple[str, ...]:
     return tuple(id for id in parameters.structures if id in offered)
 
 
-def engineOf(parameters) -> str:
-    """The engine whose options are offered."""
-    if parameters.findBy == "structures":
-        return MAIN_ENGINE
-    return parameters.engine or catalog.task(parameters.task).engine
+def offeredTask(parameters) -> catalog.Task:
+    """The task whose engines and options are offered."""
+    return catalog.task(_ANY_TASK if parameters.findBy == "structures" else parameters.task)
+
+
+def chosenEngine(parameters) -> str:
+    """The engine that was chosen; empty if none was, or one that the task does not have."""
+    return parameters.engine if parameters.engine in offeredTask(parameters).engines else ""
+
+
+def optionsOf(task: catalog.Task, engine: str) -> tuple[Option, ...]:
+    """The options of a run.
+
+    :param engine: empty for the task's first one.
+    """
+    return engines.options_of(Request(task.id, engine or task.engine))
 
 
 def _options(parameters) -> dict[str, str]:
-    """Those of the stored options that the engine has; of others a scene may know, too."""
-    spec = engines.spec(engineOf(parameters))
-    offered = {option.name for option in spec.options if not option.unsafe}
+    """Those of the stored options that the run has; of others a scene may know, too."""
+    options = optionsOf(offeredTask(parameters), chosenEngine(parameters))
+    offered = {option.name for option in options if not option.unsafe}
     stored = parameters.engineOptions.items()
     return {name: value for name, value in stored if name in offered}
 

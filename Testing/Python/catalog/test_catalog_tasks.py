@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib import catalog, engines
 from TotalSegmentatorLib.environment.paths import interpreter
 from TotalSegmentatorLib.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TASKS = catalog.tasks()
-OFFICIAL = [task for task in TASKS if task.engine == "totalsegmentator"]
+OFFICIAL = [task for task in TASKS if "totalsegmentator" in task.engines]
 by_id = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
 
 
@@ -26,11 +26,13 @@ def test_all_tasks_of_the_engine_that_have_weights_are_there() -> None:
     assert len(OFFICIAL) == 52
     assert len({task.id for task in TASKS}) == len({task.title for task in TASKS}) == len(TASKS)
     assert sum(task.licensed for task in OFFICIAL) == 18
+    assert {task.engines for task in OFFICIAL} == {("nnunet", "totalsegmentator")}
 
 
 @by_id
 def test_task_is_complete(task: catalog.Task) -> None:
     assert task.title and task.description.endswith(".") and task.region
+    assert task.engine == task.engines[0] and set(task.engines) <= engines.specs().keys()
     assert task.modality in ("CT", "MR")
     assert task.labels and min(task.labels) >= 1
     assert len(set(task.labels.values())) == len(task.labels)
@@ -92,7 +94,7 @@ def test_demo_brings_its_model_along() -> None:
     demo = next((task for task in TASKS if task.id == "demo"), None)
     if demo is None:
         pytest.skip("the demo model is not there yet")
-    assert demo.engine == "nnunet" and not demo.hidden
+    assert demo.engines == ("nnunet",) and not demo.hidden
     assert (demo.model_path / "dataset.json").is_file()
     assert demo.required_models("normal") == ()
 

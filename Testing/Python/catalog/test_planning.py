@@ -200,7 +200,8 @@ def test_ties_are_decided_by_licence_models_and_work(monkeypatch: pytest.MonkeyP
 
 
 def test_other_engines_only_for_what_nothing_else_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    others = tuple(replace(catalog.task(id), engine="other") for id in ("total", "lung_vessels"))
+    official = (catalog.task("total"), catalog.task("lung_vessels"))
+    others = tuple(replace(task, engines=("other",)) for task in official)
     offered = {"CT": (*others, catalog.task("craniofacial_structures")), "MR": ()}
     monkeypatch.setattr("TotalSegmentatorLib.catalog.planning.offered_tasks", offered.get)
     assert tasks_of(plan(["lung_veins"])) == ["lung_vessels"]

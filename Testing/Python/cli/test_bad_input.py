@@ -76,6 +76,7 @@ def test_unknown_structure_gets_close_matches(segment, image):
         (["--engine", "nnunett"], "input.unknown_engine"),
         (["--step-size", "7"], "input.bad_option"),
         (["--robust-crop"], "input.unknown_option"),
+        (["--task", "total", "--step-size", "0.5"], "input.unknown_option"),
         (["--task", "custom"], "input.no_model"),
         (["--device", "toaster"], "input.unknown_device"),
         (["--engine", "totalsegmentator"], "input.wrong_engine"),

@@ -23,6 +23,7 @@ def test_help_of_segment_shows_examples_and_every_engine_option(call):
     for spec in engines.specs().values():
         for option in spec.options:
             assert "--" + option.name.replace("_", "-") in text
+    assert "Options for model folders, engine nnunet" in text
 
 
 def test_tasks(call):
@@ -30,6 +31,7 @@ def test_tasks(call):
     total = next(task for task in listed if task["id"] == "total")
     assert len(total["labels"]) == 117
     assert total["speeds"] == ["normal", "fast", "fastest"]
+    assert total["engine"] == "nnunet" and total["engines"] == ["nnunet", "totalsegmentator"]
     assert {task["id"] for task in listed} == {t.id for t in catalog.tasks() if not t.hidden}
     assert "Whole body (CT)" in call("tasks").out
 

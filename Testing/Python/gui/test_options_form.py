@@ -17,7 +17,6 @@ OPTIONS = (
     Option("note", "", "Note", "Stands in the log."),
     Option("seed", 7, "Seed", "Any number."),
 )
-SPEC = EngineSpec("made", "Made", "For tests.", OPTIONS)
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def form(ui, changes):
     from TotalSegmentatorWidgets.OptionsForm import OptionsForm
 
     made = OptionsForm(ui.engineOptionsWidget, changes)
-    made.setSpec(SPEC)
+    made.setOptions(OPTIONS)
     return made
 
 
@@ -94,7 +93,7 @@ def test_every_edit_tells_once_and_only_what_differs_is_a_value(ui, form, change
         "overlap": pytest.approx(0.45),
         "note": "x",
     }
-    assert SPEC.parse_options(form.values)["seed"] == 7
+    assert EngineSpec("made", "Made", "", OPTIONS).parse_options(form.values)["seed"] == 7
     field(ui, "careful").click()
     assert "careful" not in form.values
 
@@ -136,13 +135,13 @@ def test_default_values_come_back_with_one_click(ui, form, changes):
 def test_another_engine_has_other_options(ui, form, host):
     specs = engines.specs()
     form.values = {"careful": True}
-    form.setSpec(specs["totalsegmentator"])
+    form.setOptions(specs["totalsegmentator"].options)
     host.pump()
     boxes = [box.text for box in ui.engineOptionsWidget.findChildren(QCheckBox)]
     options = specs["totalsegmentator"].options
     assert boxes == [option.title for option in options if option.default is False]
     assert form.values == {}
-    form.setSpec(SPEC)
+    form.setOptions(OPTIONS)
     host.pump()
     assert form.values == {}
     field(ui, "passes")  # exactly one is there
@@ -150,24 +149,22 @@ def test_another_engine_has_other_options(ui, form, host):
 
 def test_same_engine_again_keeps_what_was_set(ui, form):
     form.values = {"careful": True}
-    form.setSpec(SPEC)
+    form.setOptions(OPTIONS)
     assert form.values == {"careful": True}
 
 
 def test_nothing_is_shown_of_an_engine_without_options(ui, form):
     assert ui.engineOptionsWidget.isVisibleTo(ui.panel)
-    form.setSpec(EngineSpec("plain", "Plain", "No options."))
-    assert not ui.engineOptionsWidget.isVisibleTo(ui.panel)
-    form.setSpec(SPEC)
-    assert ui.engineOptionsWidget.isVisibleTo(ui.panel)
-    form.setSpec(None)
+    form.setOptions(())
     assert not ui.engineOptionsWidget.isVisibleTo(ui.panel)
     assert form.values == {}
+    form.setOptions(OPTIONS)
+    assert ui.engineOptionsWidget.isVisibleTo(ui.panel)
 
 
 def test_every_real_engine_gets_a_form(ui, form, host):
     for spec in engines.specs().values():
-        form.setSpec(spec)
+        form.setOptions(spec.options)
         host.pump()  # the form before is deleted
         assert form.values == {}
         for option in spec.options:
@@ -180,7 +177,7 @@ def test_texts_of_engines_are_translated_in_a_context_of_their_own(ui, form, mon
     monkeypatch.setattr(
         slicer.i18n, "translate", lambda context, text: asked.append((context, text)) or text[::-1]
     )
-    form.setSpec(EngineSpec("other", "Other", "", (Option("fine", False, "Fine", "Finer."),)))
+    form.setOptions((Option("fine", False, "Fine", "Finer."),))
     assert field(ui, "fine").text == "eniF"
     assert field(ui, "fine").toolTip == ".reniF"
     assert {context for context, _ in asked} == {"TotalSegmentatorLib.engines"}

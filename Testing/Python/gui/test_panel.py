@@ -9,6 +9,7 @@ import pytest
 import slicer
 import vtk
 from panel_steps import apply, error_text, segment_ids, segmentations
+from PySide6.QtWidgets import QWidget
 from slicerhost.api_check import check as check_api
 from slicerhost.api_check import check_widgets
 
@@ -242,6 +243,63 @@ def test_device_of_another_computer_is_kept_and_named(panel, device):
     panel.setParameter("device", device)
     assert panel.devicePicker.device == device
     assert "not seen" in panel.ui.deviceComboBox.currentText
+
+
+def engines_of(panel) -> list[str]:
+    box = panel.ui.engineComboBox
+    return [box.itemText(index) for index in range(box.count)]
+
+
+def options_of(panel, host) -> set[str]:
+    host.pump()  # the form before is deleted
+    found = panel.ui.engineOptionsWidget.findChildren(QWidget)
+    names = [str(widget.property("objectName")) for widget in found]
+    return {name.removesuffix("Option") for name in names if name.endswith("Option")}
+
+
+def test_engines_and_options_are_those_of_the_task(panel, host):
+    ours, official = "nnU-Net, fast", "TotalSegmentator"
+    assert engines_of(panel) == [f"Automatic ({ours})", ours]
+    assert options_of(panel, host) == {
+        *("step_size", "mirroring", "compiled", "compiled_agreement", "threads")
+    }
+    panel.setParameter("task", "total")
+    assert engines_of(panel) == [f"Automatic ({ours})", ours, official]
+    of_ours = options_of(panel, host)
+    assert {"robust_crop", "body_first", "compiled"} < of_ours and "step_size" not in of_ours
+    panel.ui.engineComboBox.currentIndex = 2
+    assert panel._parameterNode.engine == "totalsegmentator"
+    of_official = options_of(panel, host)
+    assert of_official == of_ours - {"body_first", "compiled", "compiled_agreement"}
+    panel.ui.findTabWidget.currentIndex = 1  # what is planned are tasks of the same kind
+    assert panel.ui.engineComboBox.currentText == official
+    assert options_of(panel, host) == of_official
+
+
+@pytest.mark.parametrize(("task", "expected"), [("total", "totalsegmentator"), ("demo", "nnunet")])
+def test_an_engine_is_asked_for_where_the_task_has_it(
+    task, expected, quickPanel, volume, quick, host, monkeypatch
+):
+    monkeypatch.setattr("TotalSegmentatorLib.environment.check_weights", lambda *_: None)
+    quickPanel.setParameter("engine", "totalsegmentator")
+    quickPanel.setParameter("engineOptions", {"robust_crop": "True", "step_size": "0.75"})
+    quickPanel.setParameter("task", task)
+    apply(quickPanel, host)
+    assert error_text(quickPanel) == ""
+    (request,) = quick.requests
+    assert request["engine"] == expected
+    assert request["options"].get("robust_crop") is (True if task == "total" else None)
+    assert request["options"].get("step_size") == (None if task == "total" else 0.75)
+
+
+def test_memory_of_an_idle_engine_is_freed(quickPanel, volume, quick, host):
+    apply(quickPanel, host)
+    assert quick.processes  # it waits for the next run
+    quickPanel.ui.freeMemoryButton.click()
+    assert host.wait(lambda: not quick.processes, 5)
+    assert "No idle engine" in quickPanel.ui.statusLabel.text
+    apply(quickPanel, host)
+    assert error_text(quickPanel) == "" and len(quick.requests) == 2
 
 
 def test_settings_of_the_computer_are_not_in_the_scene(panel, tmp_path):

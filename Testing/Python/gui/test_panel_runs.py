@@ -369,6 +369,24 @@ def test_retry_repeats_the_run_that_failed_not_what_is_chosen_now(quickPanel, vo
     assert [request["task"] for request in quick.requests] == ["demo", "demo"]
 
 
+def test_memory_that_ran_out_offers_what_the_engine_of_the_run_can_do(
+    quickPanel, volume, host, quick, monkeypatch
+):
+    monkeypatch.setattr("TotalSegmentatorLib.environment.check_weights", lambda *_: None)
+    for engine, task, splits in (
+        ("", "demo", False),
+        ("", "total", True),
+        ("totalsegmentator", "total", True),
+    ):
+        quickPanel.setParameter("engine", engine)
+        quickPanel.setParameter("task", task)
+        quick.fail("memory.exhausted", "There is too little memory.")
+        apply(quickPanel, host)
+        host.pump()  # the buttons before are deleted
+        buttons = slicer.util.findChildren(quickPanel.ui.remediesWidget, "split_for_memoryButton")
+        assert bool(buttons) is splits
+
+
 def test_details_can_be_copied(quickPanel, volume, host, quick):
     volume.SetName("DOE JOHN")
     quick.fail("engine.failed", "The network failed.", "Report it.")

@@ -26,7 +26,9 @@ NOTICES = (
 )
 
 
-def made_report(task: str = "total", demo: bool = False, notices=NOTICES, label: int = 1) -> dict:
+def made_report(
+    task: str = "total", demo: bool = False, notices=NOTICES, label: int = 1, **provenance
+) -> dict:
     """A spleen of 12 voxels, a liver of 8000 at the border, no kidney, no lung."""
     labels = np.zeros((40, 30, 30), np.uint8)
     labels[20:40, 0:20, 0:20] = 3
@@ -34,7 +36,8 @@ def made_report(task: str = "total", demo: bool = False, notices=NOTICES, label:
     image = Image(np.full(labels.shape, 50, np.int16), MATRIX)
     structures = measure(image.with_array(labels), image, NAMES, task)
     request = Request(task, modality="CT" if task == "total" else "MR")
-    result = EngineResult(Path("labels.nii"), NAMES, {"engine": "fake", "demo": demo}, {})
+    provenance = {"engine": "fake", "demo": demo, **provenance}
+    result = EngineResult(Path("labels.nii"), NAMES, provenance, {})
     source = {"path": "/patients/Muster/ct.nii.gz", "sha256": "abcdef"}
     return make_report(source, request, [(request, result)], structures, notices, 9.0)
 
@@ -264,6 +267,27 @@ def test_copied_report_says_how_and_what_but_not_who(ui, view):
         {"code": "result.implausible_volume", "message": NOTICES[1].message},
     ]
     assert "Muster" not in text and "abcdef" not in text
+
+
+def test_what_the_engine_warns_of_is_shown_and_copied(ui, view):
+    official = Notice("engine.official", "The official package was used: unknown plans.")
+    view.show([made_report(notices=(*NOTICES, official))])
+    assert f"Warning: {official.message}" in ui.resultsLabel.text
+    ui.copyReportButton.click()
+    copied = json.loads(slicer.app.clipboard().text())
+    assert {"code": official.code, "message": official.message} in copied["warnings"]
+
+
+def test_ways_of_computing_that_may_change_labels_are_named(ui, view):
+    counts = "2 found, 2 not found, 1 at the border."
+    view.show([made_report(notices=(), mode="exact", body_first=False)])
+    assert ui.resultsLabel.text == counts
+    view.show([made_report(notices=(), mode="compiled", body_first=True)])
+    assert ui.resultsLabel.text.splitlines() == [
+        counts,
+        "The network was compiled.",
+        "The image was cropped to the body first.",
+    ]
 
 
 def test_cleared_view_is_empty_again(ui, view):

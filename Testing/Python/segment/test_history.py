@@ -37,11 +37,34 @@ def test_a_run_comes_back(tmp_path):
     record(report(), image(), folder=tmp_path)
     (past,) = load(tmp_path)
     assert (past.engine, past.task, past.speed) == ("totalsegmentator", "total", "fast")
+    assert past.mode == "exact"
     assert (past.device, past.device_title, past.threads) == ("cpu", "", 0)
     assert past.seconds == 31.0
     assert past.work.image_voxels == 8000
     assert past.work.networks == 1
     assert not past.part
+
+
+def test_the_engine_and_the_mode_are_those_that_ran(tmp_path):
+    """A run may be handed to the official package, and a compiled network may be refused."""
+    for provenance in (
+        {"engine": "totalsegmentator"},
+        {"engine": "nnunet", "mode": "exact"},
+        {"engine": "nnunet", "mode": "compiled"},
+    ):
+        values = report(dataclasses.replace(TASK, engine="nnunet", options={"compiled": True}))
+        values["runs"][0]["provenance"] = {"device": "cpu", **provenance}
+        record(values, image(), folder=tmp_path)
+    ran = [(past.engine, past.mode) for past in load(tmp_path)]
+    assert ran == [("totalsegmentator", "exact"), ("nnunet", "exact"), ("nnunet", "compiled")]
+
+
+@pytest.mark.parametrize("option", ["body_seg", "body_first"])
+def test_a_run_that_was_cropped_to_the_body_says_nothing_about_others(tmp_path, option):
+    for cropped in (True, False):
+        values = report(dataclasses.replace(TASK, options={option: cropped}), total=31 - cropped)
+        record(values, image(), folder=tmp_path)
+    assert [past.seconds for past in load(tmp_path)] == [31.0]
 
 
 def test_threads_are_those_asked_for(tmp_path):
@@ -55,6 +78,13 @@ def test_a_download_is_no_computing(tmp_path):
     first["timings_s"] = {**first["timings_s"], "downloading_the_weights": 600.0}
     record(values, image(), folder=tmp_path)
     assert [past.seconds for past in load(tmp_path)] == [20.5, 20.5]
+
+
+def test_parts_of_a_stage_are_not_counted_twice(tmp_path):
+    values = report(total=12.0)
+    values["runs"][0]["timings_s"] |= {"network": 5.0, "resampling": 3.0}
+    record(values, image(), folder=tmp_path)
+    assert load(tmp_path)[0].seconds == 12.0
 
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError, KeyError, OverflowError])
@@ -143,7 +173,7 @@ DAMAGES = {
     "empty": lambda line: "",
     "no object": lambda line: "[1]",
     "null": lambda line: "null",
-    "another schema": lambda line: line.replace('"schema": 1', '"schema": 2'),
+    "another schema": lambda line: line.replace('"schema": 2', '"schema": 1'),
     "an unknown field": lambda line: line.replace("{", '{"new": 1, ', 1),
     "no work": lambda line: line.replace('"work": {', '"work": 3, "other": {'),
     "no number": lambda line: line.replace("31.0", '"31"'),

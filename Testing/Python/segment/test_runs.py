@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from TotalSegmentatorLib.engines import options_of
 from TotalSegmentatorLib.errors import InputError, SetupError
 from TotalSegmentatorLib.jobs import Request
 from TotalSegmentatorLib.runs import check, complete
@@ -27,7 +28,7 @@ def test_structures_without_a_task_are_planned():
     assert [run.task for run in runs.requests] == ["total", "lung_vessels"]
     assert [run.speed for run in runs.requests] == ["fast", "normal"]
     assert runs.requests[0].structures == ("kidney_left", "liver")
-    assert {run.engine for run in runs.requests} == {"totalsegmentator"}
+    assert {run.engine for run in runs.requests} == {"nnunet"}
     assert "total (fast)" in runs.sentence
     assert runs.request is runs.asked  # the report holds what plans the same again
     assert {"liver", "kidney_left", "lung_veins"} <= runs.wanted
@@ -37,6 +38,23 @@ def test_structures_without_a_task_are_planned():
 def test_options_reach_every_run():
     request = Request(structures=("liver", "lung_veins"), options={"robust_crop": True})
     assert all(run.options["robust_crop"] for run in complete(request).requests)
+
+
+def test_an_engine_that_is_asked_for_runs_every_task_and_others_the_first_they_have():
+    asked = Request(structures=("liver", "lung_veins"), engine="totalsegmentator")
+    assert [run.engine for run in complete(asked).requests] == ["totalsegmentator"] * 2
+    for task in ("total", "demo"):
+        (run,) = complete(Request(task)).requests
+        assert run.engine == "nnunet"
+    (run,) = complete(Request("body", "totalsegmentator", structures=("skin",))).requests
+    assert (run.engine, run.structures) == ("totalsegmentator", ("skin",))
+
+
+def test_what_is_run_has_the_options_of_its_kind_and_runs_again():
+    for request in (Request("total"), Request("total", "totalsegmentator"), Request("demo")):
+        (run,) = complete(request).requests
+        assert run.options.keys() == {option.name for option in options_of(run)}
+        assert complete(run).requests == (run,)
 
 
 def test_the_region_reaches_every_run():
@@ -56,8 +74,11 @@ def test_names_within_a_task_become_ids():
     [
         (Request(structures=("livr",)), "input.unknown_structure"),
         (Request(structures=("liver",), speed="quick"), "input.unknown_speed"),
-        (Request(structures=("liver",), engine="nnunet"), "input.wrong_engine"),
+        (Request("demo", engine="totalsegmentator"), "input.wrong_engine"),
+        (Request("total", engine="nnunett"), "input.unknown_engine"),
         (Request(structures=("liver",), options={"step_size": 0.5}), "input.unknown_option"),
+        (Request("demo", options={"robust_crop": True}), "input.unknown_option"),
+        (Request("total", "totalsegmentator", options={"compiled": 1}), "input.unknown_option"),
         (Request(structures=("lung_veins",), modality="MR"), "input.wrong_modality"),
         (Request(modality="PT"), "input.unknown_modality"),
         (Request("total", structures=("liver_vessels",)), "input.unknown_structure"),

@@ -10,7 +10,8 @@ from ..errors import InputError
 from .groups import MODALITIES, Wanted, offered_tasks, understand
 from .tasks import SPEEDS, Model, Task, task
 
-#: The tasks for the whole anatomy, and their engine: taken where others do no better.
+#: The tasks for the whole anatomy, and an engine that tasks of their kind have: taken where others
+#: do no better.
 _MAIN = ("total", "total_mr")
 _MAIN_ENGINE = "totalsegmentator"
 _WHOLE_BODY = "Whole body"
@@ -52,10 +53,11 @@ class Plan:
 def plan(names: Iterable[str], modality: str = "", speed: str = "", licensed: bool = False) -> Plan:
     """Choose the fewest tasks that give the structures, every structure by one of them.
 
-    Of a structure's tasks, those that need a licence, or another engine, are left out if there are
-    others, and so are those that look into a region which need not hold all of the structure
-    (the aorta near the heart). Among equally many tasks, ``total`` and ``total_mr`` are preferred,
-    then what looks at the whole body, loads fewer models, computes less, comes first in the list.
+    Of a structure's tasks, those that need a licence, or that are not TotalSegmentator's, are left
+    out if there are others, and so are those that look into a region which need not hold all of the
+    structure (the aorta near the heart). Among equally many tasks, ``total`` and ``total_mr`` are
+    preferred, then what looks at the whole body, loads fewer models, computes less, comes first in
+    the list.
 
     :param names: ids, names for people, or groups, see :func:`understand`.
     :param modality: ``CT`` or ``MR``; empty if it is not known: CT, unless only MR has them all.
@@ -89,7 +91,7 @@ def _sources(id: str, offered: Iterable[Task], licensed: bool) -> tuple[Task, ..
     def drawbacks(source: Task) -> tuple[bool, bool, bool]:
         return (
             source.licensed and not licensed,
-            source.engine != _MAIN_ENGINE,
+            _MAIN_ENGINE not in source.engines,
             source.crop is not None and id not in source.crop.structures,
         )
 

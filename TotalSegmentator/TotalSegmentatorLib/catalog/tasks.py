@@ -76,7 +76,7 @@ class Task:
     :param id: name of the task, e.g. ``total``.
     :param title: name for people.
     :param description: one or two sentences: what it finds, in which images.
-    :param engine: name of the engine that runs it.
+    :param engines: names of the engines that run it, the preferred one first.
     :param modality: ``CT`` or ``MR``.
     :param licensed: whether the weights need a licence number.
     :param region: group for people, by region of the body.
@@ -94,7 +94,7 @@ class Task:
     id: str
     title: str
     description: str
-    engine: str
+    engines: tuple[str, ...]
     modality: str
     licensed: bool
     region: str
@@ -105,6 +105,11 @@ class Task:
     subset_crop: Crop | None
     prerequisites: tuple[tuple[str, str], ...]
     model_folder: str
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs it unless another one is asked for."""
+        return self.engines[0]
 
     @property
     def model_path(self) -> Path:
@@ -207,9 +212,10 @@ def _table() -> dict[str, Task]:
 
 
 def _task_from(values: Mapping[str, Any]) -> Task:
-    simple = ("id", "title", "description", "engine", "modality", "licensed", "region", "hidden")
+    simple = ("id", "title", "description", "modality", "licensed", "region", "hidden")
     return Task(
         **{key: values[key] for key in simple},
+        engines=tuple(values["engines"]),
         speeds={
             speed: tuple(_model_from(model) for model in models)
             for speed, models in values["speeds"].items()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from .. import engines
-from ..engines.contract import Option
+from ..engines.contract import SCOPES, Option
 
 
 def with_engine_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,10 +46,11 @@ def _declared() -> dict[str, tuple[Option, list[str]]]:
 
 
 def _parameter(option: Option, names: list[str]) -> inspect.Parameter:
+    runs = f" for {SCOPES[option.scope]}" if option.scope else ""
     declaration = typer.Option(
         "--" + option.name.replace("_", "-"),
         help=f"{option.help} (default: {option.default})",
-        rich_help_panel=f"Options of the engine {', '.join(names)}",
+        rich_help_panel=f"Options{runs}, engine {' or '.join(names)}",
         show_default=False,
     )
     # Optional, not "|": typer reads this at run time, and None tells "not given" from a default.

@@ -18,7 +18,7 @@ from ..images import crop, read_image, voxel_box
 from ..jobs import Request
 from ..runs import complete
 from .console import print_json, print_table, say
-from .parameters import AsJson, EnginePython, Region, region_from
+from .parameters import AsJson, Engine, EnginePython, Region, region_from
 from .segment import structure_names
 
 EXAMPLES = """Examples:
@@ -47,6 +47,7 @@ def estimate(
         str | None,
         typer.Option(help="Only these or these groups (lungs), by commas; see 'structures'."),
     ] = None,
+    engine: Engine = "",
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, gpu:N or mps.")] = "auto",
     region: Region = None,
     engine_python: EnginePython = None,
@@ -55,6 +56,7 @@ def estimate(
     """Estimate time, memory and download for an image, at every speed; nothing is run."""
     request = Request(
         task=task,
+        engine=engine,
         speed=speed or SPEEDS[0],
         structures=structure_names(structures),
         device=device,

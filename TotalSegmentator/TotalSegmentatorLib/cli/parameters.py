@@ -17,6 +17,9 @@ Yes = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what pip or the engine prints.")]
+Engine = Annotated[
+    str, typer.Option(help="Engine; by default the task's first one.", show_default=False)
+]
 EnginePython = Annotated[
     Path | None,
     typer.Option(help="Python with TotalSegmentator to run engines.", show_default=False),

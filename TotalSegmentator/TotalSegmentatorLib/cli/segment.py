@@ -15,7 +15,7 @@ from ..runs import complete
 from .batch import image_paths, modality_of_first, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
-from .parameters import AsJson, EnginePython, Region, Verbose, Yes, region_from
+from .parameters import AsJson, Engine, EnginePython, Region, Verbose, Yes, region_from
 from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
@@ -61,7 +61,7 @@ def segment(
         str | None,
         typer.Option(help="Only these or these groups (lungs), by commas; see 'structures'."),
     ] = None,
-    engine: Annotated[str, typer.Option(help="Engine; by default the task's own.")] = "",
+    engine: Engine = "",
     modality: Annotated[
         str, typer.Option(help="CT or MR, where the image does not say; chooses the tasks.")
     ] = "",

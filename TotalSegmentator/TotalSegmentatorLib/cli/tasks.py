@@ -42,6 +42,7 @@ def _values(task: catalog.Task) -> dict[str, object]:
         "title": task.title,
         "description": task.description,
         "engine": task.engine,
+        "engines": list(task.engines),
         "modality": task.modality,
         "speeds": list(task.speeds),
         "licensed": task.licensed,
