@@ -891,6 +891,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
                 _("Try again when that has ended."),
             )
         variables = versions.startup_variables()
+        self.releaseEngine()  # it would go on with the packages as they were
 
         def work(context: jobs.JobContext) -> dict[str, str]:
             def onStep(share: float, text: str) -> None:

@@ -25,7 +25,7 @@ class Request:
 
     :param task: task id of the catalogue; empty means the tasks that find the structures, or
         the whole body if no structures are given.
-    :param engine: engine name; empty means the engine that the catalogue names for the task.
+    :param engine: engine name; empty means the task's first engine in the catalogue.
     :param speed: ``normal``, ``fast`` or ``fastest``.
     :param structures: class names to restrict the run to, or without a task names of any kind;
         empty means all of the task.
