@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from ... import catalog
-from ...catalog import Model as CatalogModel
 from ...images import Image, fingerprint, read_image, write_labelmap
 from ...jobs import EngineResult
 from .. import downloaded_models
@@ -27,9 +26,11 @@ from ..totalsegmentator.access import check_licence, get_models, weights_folder
 from ..totalsegmentator.derived import write_derived
 from ..turns import turn
 from . import PREDICT, PREPARE, WRITE
+from .compiled import CompiledMode, compiled_mode
 from .geometry import volume_of
+from .merging import look_up
 from .model_folder import ModelFolder, open_model_folder
-from .models import Model, load_model
+from .models import CatalogModels, Model, load_model
 from .pipeline import Options, Pipeline, Span
 from .plans import NotCovered, check_trainer, read_plans
 from .prediction import How, Watch, predict, prepare
@@ -68,10 +69,11 @@ def _run_task(run: Run, device: torch.device) -> EngineResult:
     check_licence(run.request.task)
     needed = downloaded_models(run.request)
     get_models(needed, run.report)
+    models = CatalogModels(weights_folder(), device, run.kept)
     try:
-        _check_covered(needed)
+        _check_covered(needed, models)
         with turn(device, run.report), cpu_threads(_threads(run, device)):
-            return _own_task(run, needed, device)
+            return _own_task(run, needed, models, device)
     except NotCovered as reason:
         from ..totalsegmentator import engine as official
 
@@ -80,45 +82,45 @@ def _run_task(run: Run, device: torch.device) -> EngineResult:
         return official.run(dataclasses.replace(run, options=options))
 
 
-def _check_covered(models: Sequence[CatalogModel]) -> None:
+def _check_covered(needed: Sequence[catalog.Model], models: CatalogModels) -> None:
     """
     :raises NotCovered: if one of the models is not; before minutes are spent on another.
     """
-    for model in models:
-        folder = _folder_of(model)
+    for model in needed:
+        folder = models.folder(model)
         read_plans(folder.plans, folder.dataset, model.configuration)
         check_trainer(model.trainer)
 
 
-def _own_task(run: Run, needed: Sequence[CatalogModel], device: torch.device) -> EngineResult:
+def _own_task(
+    run: Run, needed: Sequence[catalog.Model], models: CatalogModels, device: torch.device
+) -> EngineResult:
     request = run.request
     task = catalog.task(request.task)
-    loaded: dict[CatalogModel, Model] = {}
-
-    def load(model: CatalogModel) -> Model:
-        loaded[model] = load_model(_folder_of(model), device, run.kept, trusted=False)
-        return loaded[model]
-
     with run.report.timed(PREPARE):
         image, _ = read_image(run.image)
         structures = OFFICIAL.own_structures(request.task, request.structures)
-    with run.report.timed(PREDICT):
-        pipeline = Pipeline(volume_of(image), load, run.kept, run.report, device)
-        found = pipeline.labels(task, request.speed, structures, _options(run), Span(run.report))
-    names = _selected(dict(task.labels), request.structures)
+    with compiled_mode(run, device) as mode:
+        with run.report.timed(PREDICT):
+            volume = volume_of(image)
+            pipeline = Pipeline(volume, models, run.kept, run.report, device, mode)
+            options, span = _options(run), Span(run.report)
+            found = pipeline.labels(task, request.speed, structures, options, span)
+        provenance = {
+            "model": [model.folder for model in needed],
+            "follows": "TotalSegmentator 2.18.0",
+            "body_first": run.options["body_first"],
+            **_about_mode(mode),
+        }
     labels = image.with_array(np.ascontiguousarray(found.T))
-    provenance = {
-        "model": [model.folder for model in needed],
-        "follows": "TotalSegmentator 2.18.0",
-        "body_first": run.options["body_first"],
-    }
-    return _written(run, labels, names, device, list(loaded.values()), provenance)
+    names = _selected(dict(task.labels), request.structures)
+    return _written(run, labels, names, device, list(models.loaded.values()), provenance)
 
 
-def _folder_of(model: CatalogModel) -> ModelFolder:
-    folder = open_model_folder(weights_folder() / model.folder / model.subfolder)
-    folds = tuple(map(str, model.folds)) or tuple(f for f in folder.folds if f != "all")
-    return dataclasses.replace(folder, folds=folds)
+def _about_mode(mode: CompiledMode | None) -> dict[str, Any]:
+    if not mode:
+        return {"mode": "exact"}
+    return {"mode": "compiled" if mode.is_used else "exact", "compiled": mode.provenance()}
 
 
 def _options(run: Run) -> Options:
@@ -142,13 +144,16 @@ def _run_folder(run: Run, folder: ModelFolder, device: torch.device) -> EngineRe
             with run.report.timed(PREPARE):
                 model = load_model(folder, device, run.kept, run.options["trust_model"])
                 image, _ = read_image(run.image)
-            with run.report.timed(PREDICT):
+            with compiled_mode(run, device) as mode, run.report.timed(PREDICT):
                 volume = volume_of(image)
+                prepared = prepare(volume, model.plans)
+                chosen = mode.choose(model, prepared) if mode else model
                 how = How(run.options["step_size"], run.options["mirroring"])
                 watch = Watch(Span(run.report), run.report.measured)
-                found = predict(model, volume, prepare(volume, model.plans), how, watch)
+                found = predict(chosen, volume, prepared, how, watch)
             labels = image.with_array(np.ascontiguousarray(found.T))
-            return _written(run, labels, names, device, [model], provenance)
+            about = {**provenance, **_about_mode(mode)}
+            return _written(run, labels, names, device, [model], about)
         except NotCovered as reason:
             from .predictor import predict_officially
 
@@ -181,12 +186,12 @@ def _written(
     """
     with run.report.timed(WRITE):
         derived = write_derived(run, labels)
-        labels.array[~np.isin(labels.array, list(names))] = 0
+        wanted = np.isin(np.arange(int(labels.array.max()) + 1), list(names))
+        np.multiply(labels.array, look_up(wanted, labels.array), out=labels.array)
         write_labelmap(labels, run.labels, names)
     packages = ("torch", "numpy", "scipy") if models else ("torch", "nnunetv2")
     about = {
         "engine": "nnunet",
-        "mode": "exact",
         "versions": {name: version(name) for name in packages},
         "weights_sha256": [digest for model in models for digest in model.weights_sha256],
         "device": device_title(device),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
+from ... import catalog
 from ..kept import Kept
 from .checkpoints import load_checkpoint
-from .model_folder import ModelFolder
+from .model_folder import ModelFolder, open_model_folder
 from .network import Network, build_network
 from .plans import Plans, check_trainer, read_plans
+
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,48 @@ class Model:
     @cached_property
     def weights_sha256(self) -> tuple[str, ...]:
         """Checksum of each fold's checkpoint."""
-        paths = [self.folder.checkpoint(fold) for fold in self.folder.folds]
-        return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+        return tuple(_sha256(self.folder.checkpoint(fold)) for fold in self.folder.folds)
+
+
+class CatalogModels:
+    """The models of the catalogue that are on this computer.
+
+    :param place: the weights folder.
+    :param device: where they are loaded to.
+    :param kept: where they are kept for further runs.
+    """
+
+    def __init__(self, place: Path, device: torch.device, kept: Kept) -> None:
+        self._place = place
+        self._device = device
+        self._kept = kept
+        #: Those that were used.
+        self.loaded: dict[catalog.Model, Model] = {}
+
+    def folder(self, model: catalog.Model) -> ModelFolder:
+        """
+        :raises InputError: ``input.bad_model``.
+        """
+        folder = open_model_folder(self._place / model.folder / model.subfolder)
+        folds = tuple(map(str, model.folds)) or tuple(f for f in folder.folds if f != "all")
+        return replace(folder, folds=folds)
+
+    def load(self, model: catalog.Model) -> Model:
+        """:raises: see :func:`load_model`."""
+        self.loaded[model] = load_model(self.folder(model), self._device, self._kept, trusted=False)
+        return self.loaded[model]
+
+    def stamp(self, model: catalog.Model) -> Hashable:
+        """Another value if the model was replaced by another one."""
+        return _stamps(self.folder(model))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def load_model(folder: ModelFolder, device: torch.device, kept: Kept, trusted: bool) -> Model:
@@ -51,22 +94,22 @@ def load_model(folder: ModelFolder, device: torch.device, kept: Kept, trusted: b
     :raises NotCovered: if this engine cannot run it.
     :raises InputError: see :func:`.checkpoints.load_checkpoint`.
     """
-    paths = [folder.checkpoint(fold) for fold in folder.folds]
-    key = ("model", str(device), trusted, tuple(_stamp(path) for path in paths))
-    return kept.get(key, lambda: _load(folder, paths, device, trusted), lambda model: model.nbytes)
+    key = ("model", str(device), trusted, _stamps(folder))
+    return kept.get(key, lambda: _load(folder, device, trusted), lambda model: model.nbytes)
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
-    status = path.stat()
-    return str(path), status.st_size, status.st_mtime_ns
+def _stamps(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
+    paths = [folder.path / "plans.json", *(folder.checkpoint(fold) for fold in folder.folds)]
+    states = [(path, path.stat()) for path in paths]
+    return tuple((str(path), state.st_size, state.st_mtime_ns) for path, state in states)
 
 
-def _load(folder: ModelFolder, paths: Sequence[Path], device: torch.device, trusted: bool) -> Model:
+def _load(folder: ModelFolder, device: torch.device, trusted: bool) -> Model:
     plans: Plans | None = None
     mirror_axes: tuple[int, ...] = ()
     networks = []
-    for path in paths:
-        checkpoint = load_checkpoint(path, trusted)
+    for fold in folder.folds:
+        checkpoint = load_checkpoint(folder.checkpoint(fold), trusted)
         if plans is None:  # as nnU-Net does, which asks the first fold
             check_trainer(checkpoint["trainer_name"])
             configuration = checkpoint["init_args"]["configuration"]

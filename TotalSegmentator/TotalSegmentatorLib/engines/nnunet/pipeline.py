@@ -7,7 +7,7 @@ that nothing is written to files between them and that no step starts a process.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,10 @@ from ..contract import Reporter
 from ..kept import Kept
 from . import PREDICT, on_device, postprocessing
 from .body_first import roomy_box
+from .compiled import CompiledMode
 from .geometry import Box, Volume, box_around, from_ras, margin_voxels, to_ras
 from .merging import look_up, merge, part_table
-from .models import Model
+from .models import CatalogModels, Model
 from .prediction import How, Prepared, Watch, predict, prepare, same_preparation
 from .resampling import labels_to_shape, to_spacing
 
@@ -79,22 +80,25 @@ class Pipeline:
     """Runs tasks on one volume.
 
     :param volume: the image.
-    :param load: loads a model of the catalogue.
+    :param models: those of the catalogue.
     :param kept: where rough segmentations of this image are kept for further tasks.
     :param report: is told what happens.
-    :param device: where the models are loaded to.
+    :param device: where the networks are.
+    :param mode: the compiled mode, or None for the exact one.
     """
 
     def __init__(
         self,
         volume: Volume,
-        load: Callable[[catalog.Model], Model],
+        models: CatalogModels,
         kept: Kept,
         report: Reporter,
         device: torch.device,
+        mode: CompiledMode | None,
     ) -> None:
         self._volume = volume
-        self._load = load
+        self._models = models
+        self._mode = mode
         self._kept = kept
         self._report = report
         self._device = device
@@ -133,7 +137,7 @@ class Pipeline:
         if box is None and (crop or (body and not options.body_first)):
             return self._nothing()
         if box and body and options.body_first:
-            box = roomy_box(self._volume, box, self._load(models[0]).plans, _step(task.id))
+            box = roomy_box(self._volume, box, self._models.load(models[0]).plans, _step(task.id))
         for id, other_speed in task.prerequisites:
             others[id] = self._prerequisite(id, other_speed, options, main.part(0, 0.5))
             main = main.part(0.5, 1)
@@ -151,8 +155,13 @@ class Pipeline:
         return np.zeros(self._volume.array.shape[::-1], np.uint8).T
 
     def _once(self, task: str, speed: str, span: Span) -> np.ndarray:
-        """The labels of a task with no options, made once for an image."""
-        key = ("rough", self._image_digest(), task, speed)
+        """The labels of a task with no options, made once for an image.
+
+        All that can change a voxel is in the key: another way to compute gives other labels.
+        """
+        stamps = [self._models.stamp(one) for one in catalog.task(task).required_models(speed)]
+        way = (str(self._device), torch.get_num_threads(), self._mode and self._mode.bar)
+        key = ("rough", self._image_digest(), task, speed, tuple(stamps), way)
 
         def make() -> np.ndarray:
             return self.labels(catalog.task(task), speed, (), Options(), span)
@@ -261,12 +270,15 @@ class Pipeline:
         for number, one in enumerate(models):
             which = f" (part {number + 1} of {len(models)})" if len(models) > 1 else ""
             with self._report.measured("loading models"):
-                model = self._load(one)
-            self._report.stage(span.title + which)
+                model = self._models.load(one)
             watch = Watch(
                 span.part(number / len(models), (number + 1) / len(models)), self._report.measured
             )
-            found = predict(model, seen, self._prepare(model, seen), how, watch)
+            prepared = self._prepare(model, seen)
+            if self._mode:
+                model = self._mode.choose(model, prepared)
+            self._report.stage(span.title + which)
+            found = predict(model, seen, prepared, how, watch)
             found = found.astype(np.uint8, copy=False)
             if not one.labels:
                 return found

@@ -22,7 +22,7 @@ from .resampling import labels_of_resampled, resample, shape_at, smooth_labels
 from .windows import padding, window_starts, window_weights
 
 _NETWORK, _SUMMING = "network", "scores to labels"
-_SLAB_ROWS = 8  # so that a slab's scores stay in the processor's cache
+SLAB_ROWS = 8  # so that a slab's scores stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _scores(
     with watch.measured(_NETWORK):
         features = network.features(windows)
     rows = features.shape[2]
-    slabs = max(1, rows // max(_SLAB_ROWS, network.slab_rows(features.shape[1])))
+    slabs = max(1, rows // max(SLAB_ROWS, network.slab_rows(features.shape[1])))
     bounds = [rows * slab // slabs for slab in range(slabs + 1)]
     for number, (first, last) in itertools.product(range(len(windows)), itertools.pairwise(bounds)):
         with watch.measured(_NETWORK):
