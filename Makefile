@@ -47,6 +47,9 @@ bench: environments
 	@$(RUN) Benchmarks/segmentation_import.py --json Benchmarks/results/segmentation_import.json
 	@$(RUN) Benchmarks/surfaces.py --json Benchmarks/results/surfaces.json
 	@$(RUN) Benchmarks/gui_stall.py --output Benchmarks/results/gui_stall.json
+	@$(RUN) Benchmarks/against_official.py --stages --json Benchmarks/results/against_official.json
+	@$(RUN) Benchmarks/scaling.py --json Benchmarks/results/scaling.json
+	@$(RUN) Benchmarks/memory.py --json Benchmarks/results/memory.json
 
 pictures: demo
 	@$(RUN) Tools/make_pictures.py
