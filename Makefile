@@ -57,6 +57,7 @@ pictures: demo
 data: environments
 	@.venv-engine/bin/python Tools/build_catalog.py
 	@$(RUN) Tools/build_terminology.py
+	@$(RUN) Tools/build_task_table.py
 	@$(RUN) Tools/build_cmake_lists.py
 
 clean:

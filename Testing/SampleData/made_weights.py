@@ -14,19 +14,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from dynamic_network_architectures.architectures.unet import PlainConvUNet
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TotalSegmentator"))
+from made_plans import Kind, heads, make_dataset, make_plans
+
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.catalog import Model
 
 FULL_FEATURES = 32
-MAX_FEATURES = 320
 
 
 def main() -> None:
@@ -41,124 +45,97 @@ def main() -> None:
     arguments = parser.parse_args()
     task = catalog.task(arguments.task)
     for model in task.required_models(arguments.speed, arguments.structures):
-        labels = model.labels or _labels_of(model)
-        make_model(arguments.folder, model, labels, arguments.features, arguments.patch)
+        kind = true_kind(model, arguments.features, arguments.patch)
+        plans, labels = make_plans(model, kind), labels_of(model)
+        torch.manual_seed(model.dataset_id)
+        network = make_network(plans, model.configuration, heads(labels, kind))
+        for layer in network.decoder.seg_layers:  # widened, so that argmax gives many classes
+            nn.init.normal_(layer.weight, std=0.5)
+            nn.init.normal_(layer.bias, std=0.5)
+        dataset = make_dataset(labels, kind)
+        write_model(arguments.folder / model.folder, model, plans, dataset, [network])
         print(model.folder)
 
 
-def _labels_of(model: Model) -> dict[int, str]:
-    """The labels of a model that gives a whole task."""
+def true_kind(model: Model, features: int, patch: int) -> Kind:
+    """Plans as the official models have them."""
+    stages = 5 if (model.spacing_mm or (1.5,))[0] > 1.5 else 6
+    size = (patch,) * 3 if patch else ((112, 112, 128) if stages == 5 else (128, 128, 128))
+    return Kind(size, features, ((1, 1, 1), *((2, 2, 2),) * (stages - 1)), old_format=True)
+
+
+def labels_of(model: Model) -> Mapping[int, str]:
+    """The labels that a model gives, without those that the package removes again."""
+    if model.labels:
+        return model.labels
     for task in catalog.tasks():
         if any(model in models for models in task.speeds.values()):
-            return dict(task.labels)
+            return task.labels
     raise SystemExit(f"no task has the model {model.folder}")
 
 
-def make_model(
-    folder: Path, model: Model, labels: dict[int, str], features: int, patch: int
-) -> None:
-    """Write one model folder: plans.json, dataset.json, fold_0/checkpoint_final.pth."""
-    torch.manual_seed(model.dataset_id)
-    stages = 5 if (model.spacing_mm or (1.5,))[0] > 1.5 else 6
-    size = [patch] * 3 if patch else ([112, 112, 128] if stages == 5 else [128, 128, 128])
-    heads = {"background": 0, **{name: value for value, name in labels.items()}}
-    network = make_network(features, stages, len(heads))
-    plans = make_plans(model, size, features, stages)
-    place = folder / model.folder / model.subfolder
-    (place / "fold_0").mkdir(parents=True, exist_ok=True)
-    (place / "plans.json").write_text(json.dumps(plans), "utf-8")
-    dataset = {
-        "channel_names": {"0": "CT"},
-        "labels": heads,
-        "numTraining": 1,
-        "file_ending": ".nii.gz",
-    }
-    (place / "dataset.json").write_text(json.dumps(dataset), "utf-8")
-    checkpoint = {
-        "network_weights": network.state_dict(),
-        "trainer_name": model.trainer,
-        "inference_allowed_mirroring_axes": None,
-        "init_args": {"configuration": model.configuration, "fold": 0, "plans": plans},
-    }
-    torch.save(checkpoint, place / "fold_0" / "checkpoint_final.pth")
-
-
-def make_network(features: int, stages: int, heads: int) -> nn.Module:
-    """nnU-Net's plain network; the last layer is widened so that argmax gives many classes."""
-    network = PlainConvUNet(
+def make_network(plans: dict[str, Any], configuration: str, heads: int) -> nn.Module:
+    """The network that nnU-Net builds by the plans, with random values."""
+    found = PlansManager(plans).get_configuration(configuration)
+    return get_network_from_plans(
+        found.network_arch_class_name,
+        found.network_arch_init_kwargs,
+        found.network_arch_init_kwargs_req_import,
         1,
-        stages,
-        [min(features * 2**stage, MAX_FEATURES) for stage in range(stages)],
-        nn.Conv3d,
-        3,
-        [1] + [2] * (stages - 1),
-        [2] * stages,
         heads,
-        [2] * (stages - 1),
-        conv_bias=True,
-        norm_op=nn.InstanceNorm3d,
-        norm_op_kwargs={"eps": 1e-5, "affine": True},
-        nonlin=nn.LeakyReLU,
-        nonlin_kwargs={"inplace": True},
         deep_supervision=False,
     )
-    for layer in network.decoder.seg_layers:
-        nn.init.normal_(layer.weight, std=0.5)
-        nn.init.normal_(layer.bias, std=0.5)
-    return network
 
 
-def make_plans(model: Model, patch: list[int], features: int, stages: int) -> dict[str, Any]:
-    """``plans.json`` as nnU-Net's planner writes it for such a network."""
-    spacing = list(reversed(model.spacing_mm or (1.5, 1.5, 1.5)))
-    resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
-    configuration = {
-        "data_identifier": f"{model.plans}_{model.configuration}",
-        "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": 2,
-        "patch_size": patch,
-        "median_image_size_in_voxels": [float(n) for n in patch],
-        "spacing": spacing,
-        "normalization_schemes": ["CTNormalization"],
-        "use_mask_for_norm": [False],
-        "UNet_class_name": "PlainConvUNet",
-        "UNet_base_num_features": features,
-        "unet_max_num_features": MAX_FEATURES,
-        "n_conv_per_stage_encoder": [2] * stages,
-        "n_conv_per_stage_decoder": [2] * (stages - 1),
-        "num_pool_per_axis": [stages - 1] * 3,
-        "pool_op_kernel_sizes": [[1] * 3] + [[2] * 3] * (stages - 1),
-        "conv_kernel_sizes": [[3] * 3] * stages,
-        "resampling_fn_data": "resample_data_or_seg_to_shape",
-        "resampling_fn_seg": "resample_data_or_seg_to_shape",
-        "resampling_fn_data_kwargs": resampling,
-        "resampling_fn_seg_kwargs": {**resampling, "is_seg": True, "order": 1},
-        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-        "resampling_fn_probabilities_kwargs": {**resampling, "order": 1},
-        "batch_dice": False,
+def write_model(
+    folder: Path,
+    model: Model,
+    plans: dict[str, Any],
+    dataset: dict[str, Any],
+    networks: Sequence[nn.Module],
+    mirroring_axes: tuple[int, ...] | None = None,
+) -> None:
+    """Write plans.json, dataset.json and fold_N/checkpoint_final.pth below a model's folder.
+
+    :param networks: one for each fold of the model, or as many as there are.
+    """
+    place = folder / model.subfolder
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "plans.json").write_text(json.dumps(plans), "utf-8")
+    (place / "dataset.json").write_text(json.dumps(dataset), "utf-8")
+    for fold, network in enumerate(networks):
+        checkpoint = {
+            "network_weights": network.state_dict(),
+            **_left_by_training(network),
+            "init_args": {
+                "plans": plans,
+                "configuration": model.configuration,
+                "fold": fold,
+                "dataset_json": dataset,
+                "device": torch.device("cuda"),
+            },
+            "trainer_name": model.trainer,
+            "inference_allowed_mirroring_axes": mirroring_axes,
+        }
+        (place / f"fold_{fold}").mkdir(exist_ok=True)
+        torch.save(checkpoint, place / f"fold_{fold}" / "checkpoint_final.pth")
+
+
+def _left_by_training(network: nn.Module) -> dict[str, Any]:
+    """What nnU-Net's checkpoints hold besides: as many values again, and NumPy's scalars."""
+    momenta = {
+        number: {"momentum_buffer": torch.zeros_like(parameter.data)}
+        for number, parameter in enumerate(network.parameters())
     }
     return {
-        "dataset_name": model.folder,
-        "plans_name": model.plans,
-        "original_median_spacing_after_transp": spacing,
-        "original_median_shape_after_transp": patch,
-        "image_reader_writer": "NibabelIOWithReorient",
-        "transpose_forward": [0, 1, 2],
-        "transpose_backward": [0, 1, 2],
-        "configurations": {model.configuration: configuration},
-        "experiment_planner_used": "ExperimentPlanner",
-        "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {
-            "0": {
-                "max": 3000.0,
-                "mean": -50.386,
-                "median": -5.0,
-                "min": -1024.0,
-                "percentile_00_5": -1004.0,
-                "percentile_99_5": 1588.0,
-                "std": 503.39,
-            }
+        "optimizer_state": {"state": momenta, "param_groups": [{"lr": 0.01, "momentum": 0.99}]},
+        "grad_scaler_state": {"scale": 65536.0, "growth_factor": 2.0},
+        "logging": {
+            "mean_fg_dice": [np.float64(0.5)],
+            "dice_per_class_or_region": [[np.float32(0.5)]],
         },
+        "_best_ema": np.float64(0.5),
+        "current_epoch": 1000,
     }
 
 
