@@ -36,18 +36,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import works
-from application import LOG, Application
-from process_tree import Usage, Watched
-from stages import Steps, stage_table
-from works import ENGINE_PYTHON, MODES, OFFICIAL, ROOT, WORKS, Work
+from parts import works
+from parts.application import LOG, Application
+from parts.process_tree import Usage, Watched
+from parts.stages import Steps, stage_table
+from parts.works import ENGINE_PYTHON, MODES, OFFICIAL, ROOT, WORKS, Work
 
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.environment import installed_versions
 from TotalSegmentatorLib.images import read_labelmap
 from TotalSegmentatorLib.jobs.processes import clean_variables
 
-BENCHMARKS = Path(__file__).parent
+PARTS = Path(works.__file__).parent
 QUICK_WORKS = ("fast-sample", "fast-clinical", "fastest-clinical", "demo")
 COLD, WARM = "cold", "warm"
 
@@ -124,7 +124,7 @@ class Measurement:
             command += [] if self.work.speed == "normal" else [f"--{self.work.speed}"]
             command += ["--profile", profile] if profiled else []
         variables = {**clean_variables(), "TOTALSEG_WEIGHTS_PATH": str(self._weights)}
-        with Watched([ENGINE_PYTHON, BENCHMARKS / command[0], *command[1:]], variables, LOG) as one:
+        with Watched([ENGINE_PYTHON, PARTS / command[0], *command[1:]], variables, LOG) as one:
             one.end()
             usage = one.lap()
         if profile.exists():

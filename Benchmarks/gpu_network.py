@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 if importlib.util.find_spec("torch") is None:  # the application's Python
-    from works import ENGINE_PYTHON
+    from parts.works import ENGINE_PYTHON
 
     command = [str(ENGINE_PYTHON), *sys.argv]
     sys.exit(subprocess.run(command, check=False).returncode)

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import works
-from application import Application
+from parts import works
+from parts.application import Application
 
 from TotalSegmentatorLib.images import read_image, write_nifti
 
@@ -37,7 +37,7 @@ def measured_mb(folder: Path) -> float:
     sample, _ = read_image(works.image_file("sample"))
     grid = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
     write_nifti(replace(works.resized(sample, SIZE), ijk_to_ras=grid), folder / "image.nii.gz")
-    with Application(weights, Path(__file__).with_name("few_windows.py")) as one:
+    with Application(weights, Path(works.__file__).with_name("few_windows.py")) as one:
         request = work.request("exact", "cpu", made)
         one.segment(folder / "image.nii.gz", folder / "labels.nii.gz", request)
         return one.lap().peak_rss_mb

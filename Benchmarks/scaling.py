@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import works
-from application import Application
-from process_tree import Usage
+from parts import works
+from parts.application import Application
+from parts.process_tree import Usage
 
 from TotalSegmentatorLib.images import read_image, write_nifti
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ways
+from parts import ways
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TotalSegmentator"))
 

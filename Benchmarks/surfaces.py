@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ways
+from parts import ways
 from segmentation_import import STRUCTURES
 from segmentation_import import make_labels as make_boxes
 

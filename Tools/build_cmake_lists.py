@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 MODULE = Path(__file__).resolve().parents[1] / "TotalSegmentator"
-# What Python and pip leave in the tree.
-MADE = re.compile(r"__pycache__|\.egg-info")
+# What Python, pip and compiled runs of the demo leave in the tree.
+MADE = re.compile(r"__pycache__|\.egg-info|openvino-.*\.(json|part)$")
 TEMPLATE = """\
 #-----------------------------------------------------------------------------
 set(MODULE_NAME TotalSegmentator)

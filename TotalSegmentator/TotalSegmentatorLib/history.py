@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import engines
-from .engines.contract import DOWNLOAD, timing_key
+from .engines.contract import COMPARE, DOWNLOAD, timing_key
 from .environment import user_data_folder
 from .images import Image, crop, voxel_box, whole_file
 from .jobs import Request
@@ -25,11 +25,9 @@ from .work import Work, work_of
 FILE = "runs.jsonl"
 #: So many runs are kept, the latest ones.
 KEPT = 500
-#: How networks compute: as the official package's do, or compiled.
+#: How networks compute: as the official package's do, whoever runs them, or compiled.
 EXACT, COMPILED = "exact", "compiled"
 _SCHEMA = 2
-# Options whose gain is not estimated: a run with them says nothing about others.
-_LEFT_OUT = ("body_seg", "body_first")
 _WAIT_S = 1.0
 # No run is as long or as large; greater numbers come of a damaged file.
 _LARGEST = 1e18
@@ -42,7 +40,7 @@ class PastRun:
     """One run that came to its end.
 
     :param engine: name of the engine that ran it.
-    :param mode: :data:`EXACT` or :data:`COMPILED`; an engine may tell of others.
+    :param mode: :data:`EXACT` or :data:`COMPILED`.
     :param task: its task.
     :param speed: its speed.
     :param part: whether only some structures were asked for.
@@ -50,7 +48,7 @@ class PastRun:
     :param device_title: name of the GPU; empty for the processor.
     :param threads: threads of the processor that were asked for; 0: as many as the engine takes.
     :param work: what was computed.
-    :param seconds: all that people waited for, but for downloads.
+    :param seconds: all that people waited for, but for downloads and what is done only once.
     """
 
     engine: str
@@ -96,18 +94,19 @@ def _past_runs(
     # Engines may note how long parts of a stage took, too.
     keys = {timing_key(text) for text in (DOWNLOAD, *stages)}
     steps = [sum(one[key] for key in keys & one.keys()) for one in timings]
-    downloads = [one.get(timing_key(DOWNLOAD), 0.0) for one in timings]
+    once = [sum(one.get(timing_key(text), 0.0) for text in (DOWNLOAD, COMPARE)) for one in timings]
     # Starting the engine and measuring the structures is done for all runs together.
     shared = max(0.0, report["timings_s"]["total"] - sum(steps)) / len(steps)
     return [
-        _past_run(run, image, round(seconds - download + shared, 3), weights_folder)
-        for run, seconds, download in zip(report["runs"], steps, downloads, strict=True)
+        _past_run(run, image, round(seconds - first + shared, 3), weights_folder)
+        for run, seconds, first in zip(report["runs"], steps, once, strict=True)
         if run["provenance"].get("device") and not _is_left_out(run["request"]["options"])
     ]
 
 
 def _is_left_out(options: Mapping[str, Any]) -> bool:
-    return any(options.get(name) for name in _LEFT_OUT)
+    """What cropping to the body saves is not estimated: such a run says nothing about others."""
+    return any(options.get(name) for name in engines.BODY_OPTIONS)
 
 
 def _past_run(
@@ -119,7 +118,7 @@ def _past_run(
     kind = device.partition(":")[0]
     return PastRun(
         engine=provenance["engine"],  # which may not be the one that was asked
-        mode=provenance.get("mode", EXACT),
+        mode=COMPILED if provenance.get("mode") == COMPILED else EXACT,
         task=request.task,
         speed=request.speed,
         part=bool(request.structures),

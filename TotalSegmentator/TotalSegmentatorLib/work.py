@@ -17,16 +17,13 @@ from typing import Any
 from . import catalog, engines
 from .catalog import TYPICAL_BYTES, Crop, Model, Task
 from .engines.nnunet.model_folder import ModelFolder, open_model_folder
+from .engines.nnunet.windows import STEP, step_of, window_count
 from .jobs import Request
 
 Spacing = tuple[float, float, float]
 
 _PATCH = (128, 128, 128)
 _FEATURES = 32
-# The official package lets the patches of these tasks overlap less.
-_STEP = 0.5
-_WIDE_STEP = 0.8
-_WIDE_STEP_TASKS = ("total", "total_mr", "total_v3")
 # A model that takes images as they are was trained on images of about this spacing.
 _OWN_SPACING: Spacing = (1.0, 1.0, 1.0)
 # Assumed of the region that a rough segmentation finds: its share of the image along every axis,
@@ -99,7 +96,7 @@ class _Pass:
         # its time falls with its features, not with their square.
         network = self.network
         windows = [
-            math.ceil((size - patch) / (patch * self.step)) + 1
+            window_count(size, patch, self.step)
             for size, patch in zip(self.shape, network.patch, strict=True)
         ]
         cost = network.folds * self.repeated * network.features / _FEATURES
@@ -170,7 +167,7 @@ def _passes(
     if engines.scope_of(request) == "model":
         network = _in_folder(_model_folder(request))
         repeated = _MIRRORED if options.get("mirroring") else 1
-        yield _Pass(network, extent_mm, float(options.get("step_size", _STEP)), repeated)
+        yield _Pass(network, extent_mm, float(options.get("step_size", STEP)), repeated)
         return
     task = catalog.task(request.task)
     crop = task.crop or (task.subset_crop if request.structures else None)
@@ -203,9 +200,8 @@ def _of_task(
         first = (*crop.structures, "")[0].partition("_")[0]
         limit = _CROP_LIMITS_MM.get(first, _CROP_LIMIT_MM)
         extent_mm = [min(mm * _CROP_SHARE, limit) for mm in extent_mm]
-    step = _WIDE_STEP if task.id in _WIDE_STEP_TASKS else _STEP
     for model in models:
-        yield _Pass(_of_catalog(model, task, weights_folder), extent_mm, step)
+        yield _Pass(_of_catalog(model, task, weights_folder), extent_mm, step_of(task.id))
 
 
 def _of_catalog(model: Model, task: Task, weights_folder: Path | None) -> _Network:

@@ -474,11 +474,13 @@ def chosenEngine(parameters) -> str:
 
 
 def optionsOf(task: catalog.Task, engine: str) -> tuple[Option, ...]:
-    """The options of a run.
+    """The options of a run, but for those that do nothing in this task.
 
     :param engine: empty for the task's first one.
     """
-    return engines.options_of(Request(task.id, engine or task.engine))
+    idle = set(engines.BODY_OPTIONS).difference(engines.body_options(task, ()))
+    offered = engines.options_of(Request(task.id, engine or task.engine))
+    return tuple(option for option in offered if option.name not in idle)
 
 
 def _options(parameters) -> dict[str, str]:

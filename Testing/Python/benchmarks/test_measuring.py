@@ -15,9 +15,8 @@ if not Path("/proc/self/stat").exists():
     pytest.skip("the measurements read Linux's /proc", allow_module_level=True)
 
 import against_official
-import stages
-import works
-from process_tree import Usage, Watched
+from parts import stages, works
+from parts.process_tree import Usage, Watched
 
 from TotalSegmentatorLib.images import Image, read_image, write_nifti
 

@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from TotalSegmentatorLib import environment
+
 
 @pytest.fixture
 def ct(tmp_path, monkeypatch):
@@ -57,6 +59,22 @@ def test_a_region_and_structures_make_it_cheaper(call, ct):
     whole = seconds()
     assert seconds("--structures", "liver") < whole / 2
     assert seconds("--region=0,60,0,60,0,60") < whole
+
+
+def test_options_of_the_engine_count(call, ct, monkeypatch):
+    one = environment.Device("cpu", "Four cores", 2**34, 2**34)
+    computer = environment.Hardware(4, 2**34, 2**34, (one,))
+    monkeypatch.setattr(environment, "this_computer", lambda: computer)
+
+    def seconds(*more: str) -> float:
+        options = ("--task", "total", "--device", "cpu", "--speed", "fast", "--json", *more)
+        (one,) = json.loads(call("estimate", ct, *options).out)
+        return one["seconds"]
+
+    usual = seconds()
+    assert seconds("--compiled") < usual < seconds("--threads", "1")
+    answer = call("estimate", ct, "--task", "total", "--mirroring", "--device", "cpu")
+    assert answer.code == 2 and "[input.unknown_option]" in answer.err
 
 
 def test_gpus_are_asked_of_the_engine(call, ct, engine):

@@ -64,6 +64,25 @@ def test_only_the_report_says_which_image_it_was(first):
     assert nrrd.GetMetaData("TotalSegmentator_task") == "demo"
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "words"),
+    [
+        ({"mode": "exact"}, {"mode": "exact"}, []),
+        ({}, {"mode": "exact"}, []),  # a report of an engine that has one mode only
+        ({"mode": "compiled"}, {"mode": "exact"}, ["was compiled then", "is exact now"]),
+        ({"mode": "exact"}, {"mode": "official"}, ["is official now"]),
+        ({"versions": {"torch": "1"}}, {"versions": {"torch": "2"}}, ["other versions"]),
+    ],
+)
+def test_a_comparison_says_what_was_run_in_another_way(then, now, words):
+    found = [{"id": "liver", "voxels": 5}]
+    reports = [{"provenance": provenance, "structures": found} for provenance in (then, now)]
+    same, *others = rerun_module.compare(*reports).split(". ")
+    assert same.startswith("The result has the same voxel counts")
+    assert len(others) == bool(words)
+    assert all(word in others[0] for word in words)
+
+
 @pytest.mark.slow
 def test_another_image_must_be_named(first, call, engine, tmp_path, runs):
     report = json.loads((first / "report.json").read_text())

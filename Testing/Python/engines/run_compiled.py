@@ -2,6 +2,7 @@
 
 python run_compiled.py layers
 python run_compiled.py demo FOLDER IMAGE
+python run_compiled.py broken FOLDER IMAGE
 python run_compiled.py absent
 """
 
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator")
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.engines.contract import Reporter
 from TotalSegmentatorLib.engines.kept import Kept
-from TotalSegmentatorLib.engines.nnunet import SPEC
+from TotalSegmentatorLib.engines.nnunet import SPEC, openvino_network
 from TotalSegmentatorLib.engines.nnunet.compiled import CompiledMode, compare, compiled_mode
 from TotalSegmentatorLib.engines.nnunet.geometry import Volume, volume_of
 from TotalSegmentatorLib.engines.nnunet.model_folder import open_model_folder
@@ -203,6 +204,27 @@ def demo(folder: Path, image: Path) -> dict:
     return answer
 
 
+def broken(folder: Path, image: Path) -> dict:
+    """An OpenVINO that fails, and one that cannot be imported."""
+    this = open_demo(folder, image)
+
+    def fail(exact: Network, threads: int) -> CompiledNetwork:
+        raise RuntimeError("Exception from src/plugins")
+
+    openvino_network.CompiledNetwork = fail  # type: ignore[assignment,misc]
+    answer = {"fails": _exact(this)}
+    sys.modules[openvino_network.__name__] = None  # type: ignore[assignment]
+    return {**answer, "cannot be imported": _exact(this)}
+
+
+def _exact(this: Demo) -> dict:
+    listener = Listener()
+    mode = CompiledMode(Kept(), listener.report, 0.999)
+    model = mode.choose(this.model, this.prepared)
+    same = model.networks == this.model.networks
+    return {"warnings": listener.codes(), "same": same, "used": mode.is_used}
+
+
 def absent() -> dict:
     """Why there is no compiled mode: for another device, and without OpenVINO."""
     listener = Listener()
@@ -222,5 +244,5 @@ def absent() -> dict:
 
 
 command, *paths = sys.argv[1:]
-commands = {"layers": layers, "demo": demo, "absent": absent}
+commands = {"layers": layers, "demo": demo, "broken": broken, "absent": absent}
 print(json.dumps(commands[command](*map(Path, paths))))

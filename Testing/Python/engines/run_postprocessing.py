@@ -25,7 +25,6 @@ from TotalSegmentatorLib.engines.nnunet.postprocessing import (
     after_prediction,
     after_upsampling,
     keep_largest,
-    select,
 )
 
 Case = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # name, before, package, ours
@@ -87,7 +86,7 @@ def predicted(name: str, id: str, labels: np.ndarray, spacing, small_mm3: float 
     ours, task = labels.copy(order="K"), catalog.task(id)
     after_prediction(task, ours, np.array(header(spacing)), CPU, small_mm3)
     if f"{id}_auxiliary" in class_map:
-        select(ours, task.labels)
+        ours[~np.isin(ours, list(task.labels))] = 0  # what nobody asked for
     return name, labels, package, ours
 
 

@@ -80,6 +80,12 @@ def test_figures_that_cannot_be_kept_do_not_stop_the_run(demo):
     assert demo["not written"]["compiled"]
 
 
+def test_an_openvino_that_fails_leads_back_to_the_exact_networks(engine, sample, tmp_path):
+    found = answer(engine, "broken", tmp_path, sample.ct)
+    exact = {"warnings": ["engine.not_compiled"], "same": True, "used": False}
+    assert found == {"fails": exact, "cannot be imported": exact}
+
+
 def test_without_openvino_or_on_a_gpu_networks_run_exactly(engine):
     found = answer(engine, "absent")
     assert found["modes"] == [False, True, False]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from TotalSegmentatorLib import engines
+from TotalSegmentatorLib import catalog, engines
+from TotalSegmentatorLib.engines import contract
 from TotalSegmentatorLib.engines.console import ConsoleTap, tqdm_fraction
 from TotalSegmentatorLib.engines.contract import SCOPES, EngineSpec, Option, Reporter
 from TotalSegmentatorLib.engines.failures import classify
@@ -101,6 +104,25 @@ def test_a_model_folder_has_other_options_than_a_task():
     assert engines.scope_of(Request("custom", "nnunet", model="a folder")) == "model"
 
 
+@pytest.mark.parametrize(
+    ("task", "structures", "names"),
+    [
+        ("total", (), ("body_seg", "body_first")),
+        ("total", ("liver",), ()),
+        ("liver_vessels", (), ()),
+        ("total_mr", (), ()),
+        # The official package goes by the name of the task.
+        ("brain_aneurysm", (), ("body_seg",)),
+    ],
+)
+def test_the_body_is_looked_for_where_nothing_else_is(task, structures, names):
+    assert engines.body_options(catalog.task(task), structures) == names
+    body = catalog.task("body").required_models("fast")[0]
+    for name in ("body_seg", "body_first"):
+        request = Request(task, "nnunet", structures=structures, options={name: True})
+        assert (body in engines.downloaded_models(request)) == (name in names)
+
+
 def test_progress_grows_over_the_whole_run():
     events: list = []
     report = Reporter(SPEC, JobContext(events.append))
@@ -115,6 +137,41 @@ def test_progress_grows_over_the_whole_run():
     assert Stage("Run") in events
     assert events[-1].seconds_left == 0
     assert set(report.timings_s) == {"load", "run"}
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """The time, in its only element."""
+    now = [0.0]
+    monkeypatch.setattr(contract, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_what_is_done_aside_says_nothing_about_the_time_left(clock):
+    events: list = []
+    report = Reporter(SPEC, JobContext(events.append))
+    with report.timed("Run"):
+        with report.aside("Comparing"):
+            clock[0] += 1000.0
+        clock[0] += 30.0
+        report.progress(0.5)
+    half = next(event for event in events if isinstance(event, Progress) and event.fraction == 0.6)
+    assert half.seconds_left == 20.0
+    assert report.timings_s == {"comparing": 1000.0, "run": 1030.0}
+
+
+def test_a_stage_that_is_not_shown_moves_the_bar(clock):
+    events: list = []
+    report = Reporter(SPEC, JobContext(events.append))
+    with report.timed("Load"):
+        clock[0] += 1.0
+    with report.timed("Run", shown=False):
+        report.stage("Look")
+        report.progress(0.5)
+        clock[0] += 2.0
+    assert [event.text for event in events if isinstance(event, Stage)] == ["Load", "Look"]
+    assert Progress(0.6, 0.7) in events
+    assert report.timings_s == {"load": 1.0, "run": 2.0}
 
 
 def test_cancelled_run_stops_at_the_next_report():

@@ -51,7 +51,10 @@ def test_the_fast_engine_is_the_default(engine, weights, image):
     assert (result.provenance["engine"], result.provenance["mode"]) == ("nnunet", "exact")
     assert result.provenance["follows"].startswith("TotalSegmentator 2.18")
     official = run(engine, weights, image, Request("breasts", engine="totalsegmentator"))
-    assert official.provenance["engine"] == "totalsegmentator"
+    told = official.provenance
+    assert (told["engine"], told["mode"]) == ("totalsegmentator", "official")
+    assert told["weights_sha256"] == result.provenance["weights_sha256"] != []
+    assert "connected-components-3d" in result.provenance["versions"]
     assert result.segments
     assert np.array_equal(result.merged().labels.array, official.merged().labels.array)
 
@@ -86,18 +89,31 @@ def test_a_model_folder_that_is_not_covered_is_run_by_nnunet(engine, weights, im
     result = run(engine, weights, image, Request(model=str(folder)), events)
     assert any(isinstance(e, Warned) and e.code == "engine.official" for e in events)
     assert result.provenance["mode"] == "official" and own.provenance["mode"] == "exact"
+    assert result.provenance["weights_sha256"] == own.provenance["weights_sha256"] != []
+    assert result.provenance["model"] == own.provenance["model"] == model.folder
     assert result.segments
     assert np.array_equal(result.merged().labels.array, own.merged().labels.array)
 
 
 def test_the_rough_segmentation_of_an_image_is_made_once(engine, weights, image):
     """Both tasks look for the liver among others, with the same rough model."""
-    looked = []
+    looked, told = [], []
     for task in ("kidney_cysts", "liver_vessels"):
         events: list = []
-        run(engine, weights, image, Request(task), events)
-        looked.append(Stage("Finding the region of interest") in events)
-    assert looked == [True, False]
+        result = run(engine, weights, image, Request(task), events)
+        stages = [event.text for event in events if isinstance(event, Stage)]
+        looked.append(stages[stages.index("Loading the network") + 1])
+        told.append(result.provenance)
+    assert looked == ["Finding the region of interest", "Running the network"]
+    first, second = (one["weights_sha256"] for one in told)
+    assert [len(one["weights_sha256"]) for one in told] == [len(one["model"]) for one in told]
+    assert len(second) > 1 and first[0] == second[0]  # the rough model, which was not loaded again
+
+
+def test_an_option_without_effect_is_told(engine, weights, image):
+    result = run(engine, weights, image, Request("kidney_cysts", options={"body_first": True}))
+    assert result.provenance["body_first"] is False
+    assert [one["code"] for one in result.report["warnings"]].count("engine.option_idle") == 1
 
 
 def test_a_model_with_regions_is_named_and_run(engine, image, tmp_path):

@@ -87,6 +87,24 @@ def test_what_is_not_covered_is_said(plans, dataset, key, value, reason):
         read_plans(plans, dataset, NAME)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["subprocess.Popen", "torch.nn.Conv2d", "torch.nn.Module", "torch.hub.load", "os.LeakyReLU"],
+)
+def test_layers_are_known_ones(plans, dataset, path):
+    arguments = plans["configurations"][NAME]["architecture"]["arch_kwargs"]
+    arguments["nonlin"] = path
+    with pytest.raises(NotCovered, match=f"the layer {path}"):
+        read_plans(plans, dataset, NAME)
+
+
+def test_intensities_count_only_where_they_are_used(plans, dataset):
+    values = plans["configurations"][NAME]
+    for scheme, used in (("CTNormalization", True), ("ZScoreNormalization", False)):
+        values["normalization_schemes"] = [scheme]
+        assert bool(read_plans(plans, dataset, NAME).normalisation.intensities) == used
+
+
 def test_several_channels_and_other_readers_are_not_covered(plans, dataset):
     with pytest.raises(NotCovered, match="several input images"):
         read_plans(plans, {**dataset, "channel_names": {"0": "CT", "1": "PET"}}, NAME)

@@ -108,12 +108,29 @@ def test_the_processor_is_for_all(other, context):
 
 
 def test_a_run_goes_on_where_no_lock_can_be_made(tmp_path, monkeypatch, context):
-    monkeypatch.setattr(turns, "_lock_file", lambda device: tmp_path / "missing" / "gpu.lock")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(turns, "_lock_file", lambda device: tmp_path / "file" / "gpu.lock")
     with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
         pass
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="another folder")
+def test_the_file_is_the_user_s_own(tmp_path, monkeypatch, context):
+    """Nobody else can make it first."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
+        (found,) = (path for path in tmp_path.rglob("*") if path.is_file())
+        assert found.name == "mps.lock"
+
+
+def test_a_run_goes_on_without_a_home(monkeypatch, context):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
+        pass
+
+
 def test_the_file_does_not_depend_on_the_folder_for_temporary_files(monkeypatch):
     before = turns._lock_file(GPU)
     monkeypatch.setenv("TMPDIR", "/elsewhere")

@@ -276,6 +276,21 @@ def test_engines_and_options_are_those_of_the_task(panel, host):
     assert options_of(panel, host) == of_official
 
 
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("total", {"body_seg", "body_first"}),
+        ("total_mr", set()),
+        ("lung_vessels", set()),  # crops to the lungs
+    ],
+)
+def test_cropping_to_the_body_is_offered_where_it_is_done(task, expected, panel, host):
+    panel.setParameter("engineOptions", {"body_seg": "True", "body_first": "True"})
+    panel.setParameter("task", task)
+    assert options_of(panel, host) & {"body_seg", "body_first"} == expected
+    assert panel.optionsForm.values.keys() == expected
+
+
 @pytest.mark.parametrize(("task", "expected"), [("total", "totalsegmentator"), ("demo", "nnunet")])
 def test_an_engine_is_asked_for_where_the_task_has_it(
     task, expected, quickPanel, volume, quick, host, monkeypatch

@@ -18,6 +18,7 @@ from ..images import crop, read_image, voxel_box
 from ..jobs import Request
 from ..runs import complete
 from .console import print_json, print_table, say
+from .engine_options import with_engine_options
 from .parameters import AsJson, Engine, EnginePython, Region, region_from
 from .segment import structure_names
 
@@ -25,9 +26,12 @@ EXAMPLES = """Examples:
 
 slicer-totalsegmentator estimate ct.nii.gz --task total
 
-slicer-totalsegmentator estimate DICOM_FOLDER --structures liver,spleen --device cpu"""
+slicer-totalsegmentator estimate DICOM_FOLDER --structures liver,spleen --device cpu
+
+slicer-totalsegmentator estimate ct.nii.gz --compiled --threads 4"""
 
 
+@with_engine_options
 def estimate(
     image: Annotated[
         Path,
@@ -52,6 +56,7 @@ def estimate(
     region: Region = None,
     engine_python: EnginePython = None,
     as_json: AsJson = False,
+    engine_options: dict[str, object] | None = None,
 ) -> None:
     """Estimate time, memory and download for an image, at every speed; nothing is run."""
     request = Request(
@@ -60,6 +65,7 @@ def estimate(
         speed=speed or SPEEDS[0],
         structures=structure_names(structures),
         device=device,
+        options=engine_options or {},  # type: ignore[arg-type]
         region=region_from(region),
     )
     complete(request)  # what is wrong with it is said before the image is read

@@ -132,11 +132,15 @@ def _path_of(report: Mapping[str, Any]) -> Path:
 
 
 def compare(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """One sentence: whether the same was found, and what was run with."""
+    """Whether the same was found, and what was run in another way."""
     before, after = _voxels(earlier), _voxels(now)
     changed = sorted(name for name in before | after if before.get(name) != after.get(name))
-    versions = [report["provenance"].get("versions") for report in (earlier, now)]
-    others = "" if versions[0] == versions[1] else " The engine has other versions than then."
+    then, today = earlier["provenance"], now["provenance"]
+    others = ""
+    if then.get("versions") != today.get("versions"):
+        others += " The engine has other versions than then."
+    if "mode" in then and then["mode"] != today.get("mode"):
+        others += f" The mode was {then['mode']} then, and is {today.get('mode')} now."
     if not changed:
         return f"The result has the same voxel counts as the earlier one.{others}"
     names = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import catalog
-from ..catalog import Model
+from ..catalog import Model, Task
 from ..errors import InputError
 from ..jobs import Request
 from .contract import EngineSpec, Option
+
+#: Options that let a run find the body first and crop to it.
+BODY_OPTIONS = ("body_seg", "body_first")
 
 
 def specs() -> dict[str, EngineSpec]:
@@ -60,6 +64,18 @@ def options_of(request: Request) -> tuple[Option, ...]:
     return spec(request.engine).options_for(scope_of(request))
 
 
+def body_options(task: Task, structures: Sequence[str]) -> tuple[str, ...]:
+    """Those of :data:`BODY_OPTIONS` that a run heeds; the others do nothing.
+
+    :param structures: if only some are wanted.
+    """
+    if task.crop or (task.subset_crop and structures):
+        return ()  # it crops to something else
+    names = [] if task.id.endswith("_mr") else ["body_seg"]  # as the official package decides
+    # The model that finds the body knows CT.
+    return (*names, "body_first") if task.modality == "CT" else tuple(names)
+
+
 def downloaded_models(request: Request) -> tuple[Model, ...]:
     """The models that must be on this computer for a completed request, in the order in which they
     are used; none for a model folder."""
@@ -70,9 +86,6 @@ def downloaded_models(request: Request) -> tuple[Model, ...]:
     models = task.required_models(
         request.speed, structures, robust_crop=bool(request.options.get("robust_crop"))
     )
-    # Engines crop to the body only where they do not crop to something else.
-    crops = task.crop or (task.subset_crop and structures)
-    to_body = request.options.get("body_seg") or request.options.get("body_first")
-    if to_body and not crops and task.modality == "CT":
+    if any(request.options.get(name) for name in body_options(task, structures)):
         models = catalog.task("body").required_models("fast") + models
     return tuple(dict.fromkeys(models))

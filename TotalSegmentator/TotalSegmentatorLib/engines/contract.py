@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The step of a run in which models are got, which is no computing.
 DOWNLOAD = "Downloading the weights"
+#: What is done once on a computer, as part of a step: no measure of further runs.
+COMPARE = "comparing"
 DEVICE_PATTERN = r"auto|cpu|mps|gpu(?::(\d+))?"
 #: The kinds of runs that an option can be for, see :class:`Option`.
 SCOPES = {"task": "tasks with downloaded models", "model": "model folders"}
@@ -193,13 +195,22 @@ class Reporter:
             self._context.emit(Stage(text))
         self._stage = text
         if text in self._spans:
-            self._span = self._spans[text]
-            self.progress(0.0)
+            self._begin(text)
+
+    def _begin(self, text: str) -> None:
+        self._span = self._spans[text]
+        self.progress(0.0)
 
     @contextmanager
-    def timed(self, text: str) -> Iterator[None]:
-        """Begin a stage and note how long its block takes."""
-        self.stage(text)
+    def timed(self, text: str, shown: bool = True) -> Iterator[None]:
+        """Begin a stage and note how long its block takes.
+
+        :param shown: whether people read of it; if not, the block itself tells what it does.
+        """
+        if shown:
+            self.stage(text)
+        else:
+            self._begin(text)
         began = time.monotonic()
         yield
         if text in self._spans:
@@ -214,6 +225,14 @@ class Reporter:
         yield
         key = timing_key(name)
         self.timings_s[key] = round(self.timings_s.get(key, 0) + time.monotonic() - began, 6)
+
+    @contextmanager
+    def aside(self, name: str) -> Iterator[None]:
+        """Measure a block that is no part of the work: the seconds left are told without it."""
+        began = time.monotonic()
+        with self.measured(name):
+            yield
+        self._began += time.monotonic() - began
 
     def progress(self, fraction: float) -> None:
         """How much of the current stage is done, 0..1.

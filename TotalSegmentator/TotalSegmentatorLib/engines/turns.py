@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,8 +32,11 @@ def turn(device: torch.device, report: Reporter) -> Iterator[None]:
         yield
         return
     with ExitStack() as stack:
-        with suppress(OSError):  # where no file can be made, runs at once are better than none
-            _wait(stack.enter_context(_lock_file(device).open("ab")), report)
+        # Where no file can be made, runs at once are better than none.
+        with suppress(OSError, RuntimeError):
+            path = _lock_file(device)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _wait(stack.enter_context(path.open("ab")), report)
         yield
 
 
@@ -49,10 +50,13 @@ def _wait(file: IO[bytes], report: Reporter) -> None:
 
 
 def _lock_file(device: torch.device) -> Path:
-    """A file that all programs of this user name alike, wherever their temporary files are."""
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"], f"TotalSegmentator-{_number(device)}.lock")
-    return Path("/tmp", f"TotalSegmentator-{os.getuid()}-{_number(device)}.lock")
+    """A file that all programs of this user name alike, wherever their temporary files are.
+
+    Nobody else can make it first, or hold it.
+
+    :raises RuntimeError: if there is no home folder.
+    """
+    return Path.home() / ".cache" / "TotalSegmentator" / f"{_number(device)}.lock"
 
 
 def _number(device: torch.device) -> str:

@@ -134,7 +134,8 @@ def build_header(
     if dtype not in codes:
         raise ValueError(f"NIfTI has no voxel type {dtype}")
     fields = np.zeros((), _layout(version=1, byte_order="<"))
-    spacing = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    # Of the matrix as the file holds it: readers that compute it find the same.
+    spacing = np.linalg.norm(ijk_to_ras[:3, :3].astype(np.float32).astype(np.float64), axis=0)
     quaternion, qfac = _quaternion(ijk_to_ras[:3, :3] / spacing)
     fields["sizeof_hdr"] = _VERSION_1_BYTES
     fields["dim"] = [3, *reversed(shape), 1, 1, 1, 1]

@@ -5,8 +5,10 @@ python run_steps.py: prints one line of JSON: step -> (comparisons, of which dif
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ from nnunetv2.inference.sliding_window_prediction import (
 )
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.normalization import default_normalization_schemes as schemes
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.preprocessing.resampling.default_resampling import (
     compute_new_shape,
     resample_data_or_seg_to_shape,
 )
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from totalsegmentator.alignment import as_closest_canonical, undo_canonical
 from totalsegmentator.cropping import crop_to_mask, undo_crop
 from totalsegmentator.nnunet_runtime_patches import (
@@ -38,8 +42,10 @@ from made_plans import Kind, make_dataset, make_plans
 
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.engines.nnunet import geometry, prediction, resampling, windows
+from TotalSegmentatorLib.engines.nnunet.accumulation import ScoreSweep
 from TotalSegmentatorLib.engines.nnunet.normalisation import normalise
 from TotalSegmentatorLib.engines.nnunet.plans import Normalisation, Plans, Resampling, read_plans
+from TotalSegmentatorLib.errors import EngineError
 
 Pair = tuple[Any, Any]  # what the official function gives, and ours
 _MODEL = catalog.task("body").speeds["fast"][0]
@@ -184,22 +190,66 @@ def labels(random: np.random.Generator) -> Iterator[Pair]:
         official = manager.convert_logits_to_segmentation(torch.from_numpy(scores))
         yield official.numpy(), prediction.to_labels(torch.from_numpy(scores), plans.heads).numpy()
         wanted, image = tuple(int(n) for n in random.integers(6, 24, 3)), (1.5, 1.5, 1.5)
+        shares: list[float] = []
 
         def official_resampled(values: np.ndarray, *rest: Any) -> np.ndarray:
             return resample_data_or_seg_to_shape(values, *rest, False, 1, 0, None)
 
         resampled = official_resampled(scores, wanted, spacing, image)
         official = manager.convert_logits_to_segmentation(resampled)
-        yield official, resampling.labels_of_resampled(scores, wanted, image, plans)
+        yield official, resampling.labels_of_resampled(scores, wanted, image, plans, shares.append)
         official = official_smooth_labels(
             scores.copy(), manager, wanted, spacing, image, official_resampled
         )
-        yield official, resampling.smooth_labels(scores.copy(), wanted, image, plans)
+        ours = resampling.smooth_labels(scores.copy(), wanted, image, plans, shares.append)
+        yield official, ours
+        yield True, len(shares) > plans.heads.count and all(0 <= share < 1 for share in shares)
+
+
+def preparing(random: np.random.Generator) -> Iterator[Pair]:
+    """A file, read and preprocessed; its layout decides how means are rounded."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.nii"
+        for reader, masked in itertools.product(("NibabelIO", "NibabelIOWithReorient"), (0, 1)):
+            nibabel.save(random_image(random, random.choice(["i2", "f4", "f8"])), path)
+            transpose = tuple(random.permutation(3).tolist())
+            kind = Kind(
+                *((8, 8, 8), 4, ((1, 1, 1),)),
+                normalisation="ZScore",
+                masked=bool(masked),
+                reader=reader,
+                transpose=transpose,
+                spacing_mm=(1.5, 1.5, 1.5),
+            )
+            plans, dataset = make_plans(_MODEL, kind), make_dataset({1: "structure"}, kind)
+            manager = PlansManager(plans)
+            configuration = manager.get_configuration(_MODEL.configuration)
+            official, _, _ = DefaultPreprocessor(verbose=False).run_case(
+                [str(path)], None, manager, configuration, dataset
+            )
+            read = read_plans(plans, dataset, _MODEL.configuration)
+            ours = prediction.prepare(volume(nibabel.load(path)), read)
+            yield official[0], ours.windows_in[ours.inner].numpy()
+
+
+def infinite_scores(random: np.random.Generator) -> Iterator[Pair]:
+    """Folds beyond half precision, in opposite directions: nnU-Net looks at each of them."""
+    weights = torch.ones((4, 4, 4), dtype=torch.half)
+    sweep = ScoreSweep(2, 2, (4, 4, 4), weights, 1, lambda row, scores: None)
+    sweep.begin_window((0, 0, 0))
+    for fold, value in enumerate((1e6, -1e6)):
+        sweep.add(fold, 0, torch.full((2, 4, 4, 4), value))
+    found = ""
+    try:
+        sweep.finish()
+    except EngineError as error:
+        found = error.code
+    yield "engine.bad_scores", found
 
 
 STEPS: tuple[Callable[[np.random.Generator], Iterator[Pair]], ...] = (
     *(orientation, image_resampling, no_resampling, labels_back, crop, normalisation),
-    *(scores_resampling, placing, labels),
+    *(scores_resampling, placing, labels, preparing, infinite_scores),
 )
 
 

@@ -15,7 +15,7 @@ from ...errors import EngineError
 
 #: Takes complete scores: (first row, scores (channels, rows, y, x) half).
 Sink = Callable[[int, torch.Tensor], None]
-_ROWS_AT_ONCE = 8  # so that intermediate values stay in the processor's cache
+ROWS_AT_ONCE = 8  # so that intermediate values stay in the processor's cache
 
 
 class ScoreSweep:
@@ -70,7 +70,7 @@ class ScoreSweep:
         scores *= self._weights[row : row + count]
         if self._alone:
             weights = self._weights[row : row + count]
-            self._hand_over(self._start[0] + row, scores.half().div_(weights))
+            self._sink(self._start[0] + row, _finite(scores.half().div_(weights)))
             return
         for rows, held in self._held(row, count):
             there = (slice(None), *self._place(held))
@@ -99,24 +99,26 @@ class ScoreSweep:
             return
         while self._complete < stop:
             slot = self._complete % self._height
-            count = min(_ROWS_AT_ONCE, stop - self._complete, self._height - slot)
+            count = min(ROWS_AT_ONCE, stop - self._complete, self._height - slot)
             held = slice(slot, slot + count)
-            scores = self._sums[0][:, held] / self._counts[held]
+            scores = _finite(self._sums[0][:, held] / self._counts[held])
             for sums in self._sums[1:]:
-                scores += sums[:, held] / self._counts[held]
+                scores += _finite(sums[:, held] / self._counts[held])
             if len(self._sums) > 1:
                 scores /= len(self._sums)
-            self._hand_over(self._complete, scores)
+            self._sink(self._complete, scores)
             for sums in self._sums:
                 sums[:, held] = 0
             self._counts[held] = 0
             self._complete += count
 
-    def _hand_over(self, row: int, scores: torch.Tensor) -> None:
-        if torch.isinf(scores).any():
-            raise EngineError(
-                "engine.bad_scores",
-                "The network's scores are beyond what half precision can hold.",
-                "The image's intensities may be unusual; see whether they are in HU.",
-            )
-        self._sink(row, scores)
+
+def _finite(scores: torch.Tensor) -> torch.Tensor:
+    """The scores of one fold, after a look at them: infinities of two folds may cancel out."""
+    if torch.isinf(scores).any():
+        raise EngineError(
+            "engine.bad_scores",
+            "The network's scores are beyond what half precision can hold.",
+            "The image's intensities may be unusual; see whether they are in HU.",
+        )
+    return scores

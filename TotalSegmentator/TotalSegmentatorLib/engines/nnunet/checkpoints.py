@@ -13,13 +13,18 @@ import torch
 from ...errors import InputError
 
 # nnU-Net stores its losses as NumPy scalars beside the weights.
+_SCALAR, _ARRAY = np._core.multiarray.scalar, np._core.multiarray._reconstruct
 _HARMLESS = (
     np.dtype,
     np.ndarray,
-    np._core.multiarray.scalar,
-    np._core.multiarray._reconstruct,
+    _SCALAR,
+    _ARRAY,
+    # Their names before NumPy 2.
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_ARRAY, "numpy.core.multiarray._reconstruct"),
     *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
 )
+_NEEDED = {"network_weights", "trainer_name", "init_args"}
 
 
 def load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
@@ -29,24 +34,38 @@ def load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
 
     :param trusted: allow any Python object, that is, any code.
     :raises InputError: ``input.untrusted_model`` if the file holds more than plain data,
-        ``input.bad_model`` if it is damaged.
+        ``input.bad_model`` if it is damaged or something else.
     """
     try:
-        with torch.serialization.safe_globals(list(_HARMLESS)):
-            return torch.load(
-                path, map_location="cpu", weights_only=not trusted, mmap=zipfile.is_zipfile(path)
-            )
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            "input.untrusted_model",
-            f"The checkpoint {path.parent.name}/{path.name} holds more than plain weights.",
-            "If you made it yourself, allow it with the option trust_model.",
-            str(error),
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(
-            "input.bad_model",
-            f"The checkpoint {path.parent.name}/{path.name} is damaged.",
-            "Get the model again.",
-            str(error),
-        ) from error
+        content = _load(path, trusted)
+    except MemoryError:
+        raise
+    except Exception as error:  # what is no pickle makes an unpickler raise anything
+        # PyTorch names the class or function that it refuses.
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL " in str(error):
+            raise InputError(
+                "input.untrusted_model",
+                f"The checkpoint {path.parent.name}/{path.name} holds more than plain weights.",
+                "If you made it yourself, allow it with the option trust_model.",
+                str(error),
+            ) from error
+        raise _bad(path, "is damaged", repr(error)) from error
+    if not isinstance(content, dict) or not content.keys() >= _NEEDED:
+        raise _bad(path, "is not one of nnU-Net")
+    return content
+
+
+def _load(path: Path, trusted: bool) -> Any:
+    with torch.serialization.safe_globals(list(_HARMLESS)):
+        return torch.load(
+            path, map_location="cpu", weights_only=not trusted, mmap=zipfile.is_zipfile(path)
+        )
+
+
+def _bad(path: Path, what: str, details: str = "") -> InputError:
+    return InputError(
+        "input.bad_model",
+        f"The checkpoint {path.parent.name}/{path.name} {what}.",
+        "Get the model again.",
+        details,
+    )

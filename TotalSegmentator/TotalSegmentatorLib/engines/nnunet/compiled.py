@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..contract import Reporter, Run
+from ..contract import COMPARE, Reporter, Run
 from ..kept import Kept
 from .models import Model
 from .network import Network
 from .plans import NotCovered
-from .prediction import SLAB_ROWS, Prepared, to_labels
+from .prediction import Prepared, to_labels
 from .windows import window_starts
 
 if TYPE_CHECKING:
@@ -101,18 +101,26 @@ class CompiledMode:
         self._report = report
         self.bar = bar
         self._in_use: Sequence[CompiledNetwork] = ()
-        self._records: dict[tuple[str, str], dict[str, Any]] = {}
+        #: What was found for the networks of this run, by model and fold.
+        self.records: dict[tuple[str, str], dict[str, Any]] = {}
 
     def choose(self, model: Model, prepared: Prepared) -> Model:
         """The model with compiled networks, except for those that do not agree with the exact ones.
 
         :param prepared: an image; the networks are compared on a window of it.
         """
+        name = model.folder.name
         try:
-            compiled = self._compiled(model)
+            return self._with_compiled(model, prepared)
         except NotCovered as reason:
-            _warn(self._report, f"{_name(model)} has {reason}, which OpenVINO is not given here")
-            return model
+            _warn(self._report, f"{name} has {reason}, which OpenVINO is not given here")
+        except (ImportError, RuntimeError) as error:  # OpenVINO has none of its own
+            self._report.log(str(error))
+            _warn(self._report, f"OpenVINO fails with {name}")
+        return model
+
+    def _with_compiled(self, model: Model, prepared: Prepared) -> Model:
+        compiled = self._compiled(model)
         if compiled is not self._in_use:
             self.release_memory()
             self._in_use = compiled
@@ -130,14 +138,14 @@ class CompiledMode:
     @property
     def is_used(self) -> bool:
         """Whether a network of this run is a compiled one."""
-        return any(record["compiled"] for record in self._records.values())
+        return any(record["compiled"] for record in self.records.values())
 
     def provenance(self) -> dict[str, Any]:
         """What stands in the report: the runtime, and each network with its agreement."""
         return {
             "runtime": f"OpenVINO {version('openvino')}",
             "precision": "float32",
-            "networks": list(self._records.values()),
+            "networks": list(self.records.values()),
         }
 
     def _compiled(self, model: Model) -> tuple[CompiledNetwork, ...]:
@@ -147,9 +155,14 @@ class CompiledMode:
         from .openvino_network import CompiledNetwork
 
         threads = torch.get_num_threads()
+
+        def make() -> tuple[CompiledNetwork, ...]:
+            with self._report.aside("compiling"):
+                return tuple(CompiledNetwork(one, threads) for one in model.networks)
+
         return self._kept.get(
             ("compiled", model.weights_sha256, model.plans.patch, threads),
-            lambda: tuple(CompiledNetwork(one, threads) for one in model.networks),
+            make,
             lambda networks: model.nbytes,  # OpenVINO has them in an order of its own
         )
 
@@ -157,18 +170,19 @@ class CompiledMode:
         self, model: Model, number: int, compiled: CompiledNetwork, prepared: Prepared
     ) -> bool:
         fold = model.folder.folds[number]
-        record: dict[str, Any] = {"model": _name(model), "fold": fold, "compiled": True}
+        name = model.folder.name
+        record: dict[str, Any] = {"model": name, "fold": fold, "compiled": True}
         if self.bar > 0:
             found = self._agreement(model, number, compiled, prepared)
             record.update(asdict(found), compiled=found.reaches(self.bar))
             if not record["compiled"]:
                 self._report.warn(
                     "engine.compiled_refused",
-                    f"The compiled network of {_name(model)} gives {found.equal_voxels:.2%} of the "
+                    f"The compiled network of {name} gives {found.equal_voxels:.2%} of the "
                     f"voxels the same label as the exact one (mean Dice {found.mean_dice:.4f}), "
                     "which is not enough: the exact one is used.",
                 )
-        self._records[_name(model), fold] = record
+        self.records[name, fold] = record
         return bool(record["compiled"])
 
     def _agreement(
@@ -181,9 +195,10 @@ class CompiledMode:
             found = _read(path)
             if found is None:
                 self._report.stage("Comparing the compiled network with the exact one")
-                window = _bright_window(prepared, model)
-                exact = _labels(model.networks[number], window, self._report)
-                found = compare(exact, _labels(compiled, window, self._report))
+                with self._report.aside(COMPARE):
+                    window = _bright_window(prepared, model)
+                    exact = _labels(model.networks[number], window, self._report)
+                    found = compare(exact, _labels(compiled, window, self._report))
                 self._write(path, found)
             return found
 
@@ -195,11 +210,8 @@ class CompiledMode:
             part.write_text(json.dumps(asdict(found)), "utf-8")
             part.replace(path)
         except OSError as error:  # so the next process compares again
-            self._report.log(f"The agreement of the compiled network is not kept: {error}")
-
-
-def _name(model: Model) -> str:
-    return str(model.folder.plans.get("dataset_name", model.folder.path.name))
+            reason = error.strerror  # without the path, which is nobody's business
+            self._report.log(f"The agreement of the compiled network is not kept: {reason}")
 
 
 def _record_path(model: Model, number: int) -> Path:
@@ -239,6 +251,6 @@ def _bright_window(prepared: Prepared, model: Model) -> torch.Tensor:
 def _labels(network: Network, window: torch.Tensor, report: Reporter) -> np.ndarray:
     network.on_block = lambda share: report.check()
     with torch.inference_mode():
-        slabs = network.features(window).split(SLAB_ROWS, dim=2)
-        heads = network.plans.heads
+        features, heads = network.features(window), network.plans.heads
+        slabs = (features[:, :, rows] for rows in network.slabs(features.shape[1]))
         return torch.cat([to_labels(network.head(slab)[0], heads) for slab in slabs]).numpy()

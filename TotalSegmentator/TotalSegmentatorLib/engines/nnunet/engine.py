@@ -18,7 +18,7 @@ import torch
 from ... import catalog
 from ...images import Image, fingerprint, read_image, write_labelmap
 from ...jobs import EngineResult
-from .. import downloaded_models
+from .. import body_options, downloaded_models
 from ..contract import Run
 from ..devices import choose_device, cpu_threads, device_title
 from ..totalsegmentator import SPEC as OFFICIAL
@@ -30,11 +30,14 @@ from .compiled import CompiledMode, compiled_mode
 from .geometry import volume_of
 from .merging import look_up
 from .model_folder import ModelFolder, open_model_folder
-from .models import CatalogModels, Model, load_model
+from .models import CatalogModels, load_model, weights_sha256
 from .pipeline import Options, Pipeline, Span
 from .plans import NotCovered, check_trainer, read_plans
 from .prediction import How, Watch, predict, prepare
 
+_PACKAGES = ("torch", "numpy", "scipy", "dynamic-network-architectures")
+# Switches that nobody else has.
+_OWN_OPTIONS = ("compiled", "body_first")
 _MOST_THREADS = 8  # nnU-Net's own limit; another number of threads rounds in another way
 
 
@@ -67,19 +70,20 @@ def _threads(run: Run, device: torch.device) -> int:
 
 def _run_task(run: Run, device: torch.device) -> EngineResult:
     check_licence(run.request.task)
-    needed = downloaded_models(run.request)
-    get_models(needed, run.report)
-    models = CatalogModels(weights_folder(), device, run.kept)
+    get_models(downloaded_models(run.request), run.report)
     try:
-        _check_covered(needed, models)
-        with turn(device, run.report), cpu_threads(_threads(run, device)):
-            return _own_task(run, needed, models, device)
-    except NotCovered as reason:
-        from ..totalsegmentator import engine as official
+        return _own_task(run, device)
+    except NotCovered as error:
+        reason = str(error)
+    # After the block: until then the error holds on to what was loaded.
+    models = CatalogModels(weights_folder(), device, run.kept)
+    for model in downloaded_models(run.request):
+        models.check_harmless(model)
+    _hand_over(run, reason, "the official TotalSegmentator package")
+    from ..totalsegmentator import engine as official
 
-        _tell(run, reason, "the official TotalSegmentator package")
-        options = {one.name: run.options[one.name] for one in OFFICIAL.options}
-        return official.run(dataclasses.replace(run, options=options))
+    options = {one.name: run.options[one.name] for one in OFFICIAL.options}
+    return official.run(dataclasses.replace(run, options=options))
 
 
 def _check_covered(needed: Sequence[catalog.Model], models: CatalogModels) -> None:
@@ -92,29 +96,53 @@ def _check_covered(needed: Sequence[catalog.Model], models: CatalogModels) -> No
         check_trainer(model.trainer)
 
 
-def _own_task(
-    run: Run, needed: Sequence[catalog.Model], models: CatalogModels, device: torch.device
-) -> EngineResult:
+def _own_task(run: Run, device: torch.device) -> EngineResult:
+    """
+    :raises NotCovered: if one of the models is not.
+    """
     request = run.request
     task = catalog.task(request.task)
-    with run.report.timed(PREPARE):
-        image, _ = read_image(run.image)
-        structures = OFFICIAL.own_structures(request.task, request.structures)
-    with compiled_mode(run, device) as mode:
-        with run.report.timed(PREDICT):
-            volume = volume_of(image)
-            pipeline = Pipeline(volume, models, run.kept, run.report, device, mode)
-            options, span = _options(run), Span(run.report)
-            found = pipeline.labels(task, request.speed, structures, options, span)
-        provenance = {
+    structures = OFFICIAL.own_structures(request.task, request.structures)
+    needed = downloaded_models(request)
+    models = CatalogModels(weights_folder(), device, run.kept)
+    _check_covered(needed, models)
+    _warn_about_body(run, task, structures)
+    with cpu_threads(_threads(run, device)):
+        with turn(device, run.report):
+            with run.report.timed(PREPARE):
+                image, _ = read_image(run.image)
+            # What comes first may be to find the body, so the pipeline tells people.
+            with (
+                compiled_mode(run, device) as mode,
+                run.report.timed(PREDICT, shown=False),
+            ):
+                pipeline = Pipeline(volume_of(image), models, run.kept, run.report, device, mode)
+                options, span = _options(run), Span(run.report)
+                found = pipeline.labels(task, request.speed, structures, options, span)
+        used = pipeline.weights_sha256().values()
+        about = {
             "model": [model.folder for model in needed],
             "follows": "TotalSegmentator 2.18.0",
-            "body_first": run.options["body_first"],
+            "body_first": pipeline.body_first,
+            "versions": _versions(*_PACKAGES, "connected-components-3d"),
+            "weights_sha256": [checksum for checksums in used for checksum in checksums],
             **_about_mode(mode),
         }
-    labels = image.with_array(np.ascontiguousarray(found.T))
-    names = _selected(dict(task.labels), request.structures)
-    return _written(run, labels, names, device, list(models.loaded.values()), provenance)
+        labels = image.with_array(np.ascontiguousarray(found.T))
+        names = _selected(dict(task.labels), request.structures)
+        return _written(run, labels, names, device, about)
+
+
+def _warn_about_body(run: Run, task: catalog.Task, structures: Sequence[str]) -> None:
+    possible = body_options(task, structures)
+    asked = [name for name in ("body_seg", "body_first") if run.options[name]]
+    idle = [name for name in asked if name not in possible]
+    if idle:
+        run.report.warn(
+            "engine.option_idle",
+            f"Without effect: {', '.join(idle)}. The run looks at another region of the image "
+            "already, or the image is no CT.",
+        )
 
 
 def _about_mode(mode: CompiledMode | None) -> dict[str, Any]:
@@ -137,37 +165,72 @@ def _options(run: Run) -> Options:
 
 def _run_folder(run: Run, folder: ModelFolder, device: torch.device) -> EngineResult:
     _warn_about_demo(folder, run)
-    names = _selected(folder.label_names, run.request.structures)
-    provenance: dict[str, Any] = {"model": folder.path.name, "demo": bool(folder.card.get("demo"))}
-    with turn(device, run.report), cpu_threads(_threads(run, device)):
+    with cpu_threads(_threads(run, device)):
         try:
-            with run.report.timed(PREPARE):
-                model = load_model(folder, device, run.kept, run.options["trust_model"])
-                image, _ = read_image(run.image)
-            with compiled_mode(run, device) as mode, run.report.timed(PREDICT):
-                volume = volume_of(image)
-                prepared = prepare(volume, model.plans)
-                chosen = mode.choose(model, prepared) if mode else model
-                how = How(run.options["step_size"], run.options["mirroring"])
-                watch = Watch(Span(run.report), run.report.measured)
-                found = predict(chosen, volume, prepared, how, watch)
-            labels = image.with_array(np.ascontiguousarray(found.T))
-            about = {**provenance, **_about_mode(mode)}
-            return _written(run, labels, names, device, [model], about)
-        except NotCovered as reason:
-            from .predictor import predict_officially
+            labels, about = _own_folder(run, folder, device)
+        except NotCovered as error:
+            reason = str(error)
+        else:
+            return _written_folder(run, folder, labels, device, about)
+        _hand_over(run, reason, "nnU-Net's own predictor")
+        from .predictor import predict_officially
 
-            _tell(run, reason, "nnU-Net's own predictor")
-            with run.report.timed(PREDICT):
-                labels = predict_officially(folder, run, device)
-            return _written(run, labels, names, device, [], {**provenance, "mode": "official"})
+        with turn(device, run.report), run.report.timed(PREDICT):
+            labels = predict_officially(folder, run, device)
+        about = {
+            "mode": "official",
+            "versions": _versions("torch", "nnunetv2", "dynamic-network-architectures"),
+            "weights_sha256": list(weights_sha256(folder)),
+        }
+        return _written_folder(run, folder, labels, device, about)
 
 
-def _tell(run: Run, reason: NotCovered, who: str) -> None:
+def _own_folder(
+    run: Run, folder: ModelFolder, device: torch.device
+) -> tuple[Image, dict[str, Any]]:
+    """The labels, and what the report says of how they were made.
+
+    :raises NotCovered: if the model is not.
+    """
+    with turn(device, run.report):
+        with run.report.timed(PREPARE):
+            model = load_model(folder, device, run.kept, run.options["trust_model"])
+            image, _ = read_image(run.image)
+        with compiled_mode(run, device) as mode, run.report.timed(PREDICT):
+            volume = volume_of(image)
+            prepared = prepare(volume, model.plans)
+            chosen = mode.choose(model, prepared) if mode else model
+            how = How(run.options["step_size"], run.options["mirroring"])
+            watch = Watch(Span(run.report), run.report.measured)
+            found = predict(chosen, volume, prepared, how, watch)
+    about = {
+        "versions": _versions(*_PACKAGES),
+        "weights_sha256": list(model.weights_sha256),
+        **_about_mode(mode),
+    }
+    return image.with_array(np.ascontiguousarray(found.T)), about
+
+
+def _written_folder(
+    run: Run, folder: ModelFolder, labels: Image, device: torch.device, about: dict[str, Any]
+) -> EngineResult:
+    names = _selected(folder.label_names, run.request.structures)
+    about = {"model": folder.name, "demo": bool(folder.card.get("demo")), **about}
+    return _written(run, labels, names, device, about)
+
+
+def _hand_over(run: Run, reason: str, who: str) -> None:
+    """Make room for others, and tell people of them.
+
+    :param reason: why this engine does not run it.
+    """
+    run.kept.clear()
+    dropped = " and ".join(name for name in _OWN_OPTIONS if run.options[name])
+    how = f"without {dropped}" if dropped else "with the same labels"
     run.report.warn(
         "engine.official",
-        f"The fast engine does not cover this model ({reason}), so {who} runs it: with the same "
-        "labels, but more slowly.",
+        f"The fast engine does not cover this model ({reason}), so {who} runs it: {how}, and more "
+        "slowly.",
     )
 
 
@@ -176,29 +239,31 @@ def _written(
     labels: Image,
     names: dict[int, str],
     device: torch.device,
-    models: Sequence[Model],
-    provenance: dict[str, Any],
+    about: dict[str, Any],
 ) -> EngineResult:
     """The result, with its files.
 
     :param labels: all labels of the task or model.
     :param names: those that are wanted.
+    :param about: what the report says of how they were made.
     """
     with run.report.timed(WRITE):
         derived = write_derived(run, labels)
         wanted = np.isin(np.arange(int(labels.array.max()) + 1), list(names))
         np.multiply(labels.array, look_up(wanted, labels.array), out=labels.array)
         write_labelmap(labels, run.labels, names)
-    packages = ("torch", "numpy", "scipy") if models else ("torch", "nnunetv2")
-    about = {
+    provenance = {
         "engine": "nnunet",
-        "versions": {name: version(name) for name in packages},
-        "weights_sha256": [digest for model in models for digest in model.weights_sha256],
         "device": device_title(device),
         "threads": torch.get_num_threads(),
         "demo": False,
+        **about,
     }
-    return EngineResult(run.labels, names, {**about, **provenance}, run.report.timings_s, derived)
+    return EngineResult(run.labels, names, provenance, run.report.timings_s, derived)
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    return {name: version(name) for name in packages}
 
 
 def _selected(names: dict[int, str], structures: tuple[str, ...]) -> dict[int, str]:

@@ -93,11 +93,14 @@ def from_ras(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def box_around(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box | None:
-    """The smallest box that holds a mask, and so many voxels more; None if the mask is empty."""
+    """The smallest box that holds a mask, and so many voxels more; None if the mask is empty.
+
+    :param mask: of any type; a tensor may stay on its device.
+    """
     box = []
     for axis, more in enumerate(margin):
         others = tuple(other for other in range(3) if other != axis)
-        found = np.flatnonzero(mask.any(axis=others))
+        found = np.flatnonzero(mask.any(axis=others).tolist())
         if not found.size:
             return None
         start, stop = int(found[0]) - more, int(found[-1]) + 1 + more

@@ -104,5 +104,5 @@ def first_that_fits(ways: Sequence[Way], compute: Callable[[Way], T]) -> T:
             if classify(error).code != "gpu.out_of_memory":
                 raise
         # After the block: until then the error holds on to what was computed.
-        torch.cuda.empty_cache()
+        getattr(torch, way.sums_on.type).empty_cache()
     return compute(ways[-1])

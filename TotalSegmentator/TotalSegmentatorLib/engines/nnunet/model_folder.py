@@ -28,6 +28,11 @@ class ModelFolder:
     folds: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        """That of the dataset which the model was trained on."""
+        return str(self.plans.get("dataset_name", self.path.name))
+
+    @property
     def label_names(self) -> dict[int, str]:
         """Label value -> structure, without the background.
 

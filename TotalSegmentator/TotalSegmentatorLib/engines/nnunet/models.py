@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from ... import catalog
+from ...errors import InputError
 from ..kept import Kept
 from .checkpoints import load_checkpoint
 from .model_folder import ModelFolder, open_model_folder
-from .network import Network, build_network
+from .network import Network, build_network, check_classes
 from .plans import Plans, check_trainer, read_plans
 
 _BLOCK_BYTES = 1 << 20
@@ -28,22 +30,24 @@ class Model:
     :param plans: of its configuration.
     :param networks: one for each fold; their scores are averaged.
     :param mirror_axes: axes (0 to 2 of z, y, x) along which windows may be mirrored.
+    :param digests: checksum of each fold's checkpoint, made beside what the network does.
     """
 
     folder: ModelFolder
     plans: Plans
     networks: tuple[Network, ...]
     mirror_axes: tuple[int, ...]
+    digests: tuple[Future[str], ...]
 
     @property
     def nbytes(self) -> int:
         """Size of the weights in bytes."""
         return sum(network.nbytes for network in self.networks)
 
-    @cached_property
+    @property
     def weights_sha256(self) -> tuple[str, ...]:
         """Checksum of each fold's checkpoint."""
-        return tuple(_sha256(self.folder.checkpoint(fold)) for fold in self.folder.folds)
+        return tuple(digest.result() for digest in self.digests)
 
 
 class CatalogModels:
@@ -65,18 +69,47 @@ class CatalogModels:
         """
         :raises InputError: ``input.bad_model``.
         """
-        folder = open_model_folder(self._place / model.folder / model.subfolder)
+        with _downloaded(model):
+            folder = open_model_folder(self._place / model.folder / model.subfolder)
         folds = tuple(map(str, model.folds)) or tuple(f for f in folder.folds if f != "all")
         return replace(folder, folds=folds)
 
     def load(self, model: catalog.Model) -> Model:
         """:raises: see :func:`load_model`."""
-        self.loaded[model] = load_model(self.folder(model), self._device, self._kept, trusted=False)
-        return self.loaded[model]
+        with _downloaded(model):
+            found = load_model(self.folder(model), self._device, self._kept, trusted=False)
+        self.loaded[model] = found
+        return found
+
+    def check_harmless(self, model: catalog.Model) -> None:
+        """Refuse a model that holds code, which the official package would run.
+
+        :raises InputError: ``input.untrusted_model``, ``input.bad_model``.
+        """
+        with _downloaded(model):
+            folder = self.folder(model)
+            check_classes(folder.plans)
+            for fold in folder.folds:
+                load_checkpoint(folder.checkpoint(fold))
 
     def stamp(self, model: catalog.Model) -> Hashable:
         """Another value if the model was replaced by another one."""
         return _stamps(self.folder(model))
+
+
+@contextmanager
+def _downloaded(model: catalog.Model) -> Iterator[None]:
+    """Errors in the block get a remedy for a model that was downloaded."""
+    try:
+        yield
+    except InputError as error:
+        remedy = f"Delete '{model.folder}' in the weights folder: the next run downloads it again."
+        raise InputError(error.code, error.message, remedy, error.details) from error
+
+
+def weights_sha256(folder: ModelFolder) -> tuple[str, ...]:
+    """Checksum of each fold's checkpoint, for models that others load."""
+    return tuple(_sha256(folder.checkpoint(fold)) for fold in folder.folds)
 
 
 def _sha256(path: Path) -> str:
@@ -99,8 +132,9 @@ def load_model(folder: ModelFolder, device: torch.device, kept: Kept, trusted: b
 
 
 def _stamps(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
-    paths = [folder.path / "plans.json", *(folder.checkpoint(fold) for fold in folder.folds)]
-    states = [(path, path.stat()) for path in paths]
+    descriptions = (folder.path / name for name in ("plans.json", "dataset.json"))
+    checkpoints = (folder.checkpoint(fold) for fold in folder.folds)
+    states = [(path, path.stat()) for path in (*descriptions, *checkpoints)]
     return tuple((str(path), state.st_size, state.st_mtime_ns) for path, state in states)
 
 
@@ -117,4 +151,11 @@ def _load(folder: ModelFolder, device: torch.device, trusted: bool) -> Model:
             mirror_axes = tuple(checkpoint.get("inference_allowed_mirroring_axes") or ())
         networks.append(Network(build_network(plans, checkpoint["network_weights"]), plans, device))
     assert plans is not None
-    return Model(folder, plans, tuple(networks), mirror_axes)
+    return Model(folder, plans, tuple(networks), mirror_axes, _digests(folder))
+
+
+def _digests(folder: ModelFolder) -> tuple[Future[str], ...]:
+    beside = ThreadPoolExecutor(1)
+    digests = [beside.submit(_sha256, folder.checkpoint(fold)) for fold in folder.folds]
+    beside.shutdown(wait=False)
+    return tuple(digests)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import math
+import operator
 import pydoc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
 
+from ...errors import InputError
+from .accumulation import ROWS_AT_ONCE
 from .plans import NotCovered, Plans
 
 _ARCHITECTURES = "dynamic_network_architectures.architectures.unet"
+_PACKAGES = ("torch.nn.", "dynamic_network_architectures.")
 # PyTorch leaves smaller convolutions to a kernel of its own, which rounds in another way (see
 # ConvParams::use_mkldnn in its sources: the product of all sizes but the last two).
 _ONEDNN_ABOVE = 20_480
@@ -46,40 +53,56 @@ class Network:
         No value is held longer than it is needed, unlike in the network's own ``forward``.
         """
         encoder, decoder = self.module.encoder, self.module.decoder
-        blocks = len(encoder.stages) + len(decoder.stages)
+        done = iter(self._done_before)
         skips: list[torch.Tensor] = []
         stem = getattr(encoder, "stem", None)
         values = window if stem is None else stem(window)
-        for number, stage in enumerate(encoder.stages):
+        for stage in encoder.stages:
             for block in _blocks(stage):
-                self.on_block(number / blocks)
+                self.on_block(next(done))
                 values = block(values)
             skips.append(values)
         skips.pop()
-        for number, (up, stage) in enumerate(zip(decoder.transpconvs, decoder.stages, strict=True)):
+        for up, stage in zip(decoder.transpconvs, decoder.stages, strict=True):
             values = torch.cat((up(values), skips.pop()), 1)
             for block in _blocks(stage):
-                self.on_block((len(encoder.stages) + number) / blocks)
+                self.on_block(next(done))
                 values = block(values)
         return values
+
+    @cached_property
+    def _done_before(self) -> list[float]:
+        """For each block, the share of the window's time that has passed before it.
+
+        The time of a block goes with the values that it writes.
+        """
+        encoder, decoder = self.module.encoder, self.module.decoder
+        voxels = itertools.accumulate((1 / math.prod(s) for s in encoder.strides), operator.mul)
+        sizes = [n * share for n, share in zip(encoder.output_channels, voxels, strict=True)]
+        stages = [*encoder.stages, *decoder.stages]
+        # The decoder has one stage fewer, and ends at full resolution.
+        sizes += sizes[-2::-1]
+        costs = [size for size, stage in zip(sizes, stages, strict=True) for _ in _blocks(stage)]
+        return [done / sum(costs) for done in itertools.accumulate(costs[:-1], initial=0.0)]
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
         """The scores (1, classes, rows, y, x) of features (1, features, rows, y, x).
 
-        Equal to the same rows of the whole window's scores for at least :meth:`slab_rows` rows.
+        Equal to the same rows of the whole window's scores for the rows of one of :meth:`slabs`.
         """
         return self.module.decoder.seg_layers[-1](features)
 
-    def slab_rows(self, features: int) -> int:
-        """Rows of a window that may be given to :meth:`head` at once without other rounding.
+    def slabs(self, features: int) -> list[slice]:
+        """The rows of a window that are given to :meth:`head` together.
 
         :param features: channels of the features.
         """
         rows, columns, _ = self.plans.patch
         whole_is_onednn = features * rows * columns > _ONEDNN_ABOVE and torch.get_num_threads() > 1
-        if not whole_is_onednn:
-            return rows
-        return min(rows, _ONEDNN_ABOVE // (features * columns) + 1)
+        fewest = _ONEDNN_ABOVE // (features * columns) + 1 if whole_is_onednn else rows
+        count = max(1, rows // max(ROWS_AT_ONCE, fewest))
+        bounds = [rows * slab // count for slab in range(count + 1)]
+        return [slice(first, last) for first, last in itertools.pairwise(bounds)]
 
 
 def build_network(plans: Plans, weights: dict[str, torch.Tensor]) -> nn.Module:
@@ -90,7 +113,7 @@ def build_network(plans: Plans, weights: dict[str, torch.Tensor]) -> nn.Module:
     arguments = dict(plans.arguments)
     for name in plans.classes:
         if arguments.get(name) is not None:
-            arguments[name] = pydoc.locate(arguments[name])
+            arguments[name] = getattr(nn, arguments[name])
     kind = getattr(importlib.import_module(_ARCHITECTURES), plans.network)
     with torch.device("meta"):  # weights of their own would only be made to be thrown away
         module = kind(
@@ -104,6 +127,37 @@ def build_network(plans: Plans, weights: dict[str, torch.Tensor]) -> nn.Module:
         parameter.requires_grad_(False)
         parameter.data = parameter.data.to(torch.float32, copy=True)
     return module
+
+
+def check_classes(plans: Mapping[str, Any]) -> None:
+    """Refuse plans that name more than layers and networks; the official packages call all of it.
+
+    :param plans: the content of ``plans.json``.
+    :raises InputError: ``input.untrusted_model``.
+    """
+    for configuration in plans["configurations"].values():
+        given = configuration.get("architecture")
+        if not given:  # former plans name no class by its path
+            continue
+        named = [given["arch_kwargs"].get(name) for name in given["_kw_requires_import"]]
+        for path in filter(None, [given["network_class_name"], *named]):
+            if not _names_a_layer(path):
+                raise InputError(
+                    "input.untrusted_model",
+                    f"The model's plans name something else than a layer or network: {path}.",
+                    "If you made the model yourself, allow it with the option trust_model.",
+                )
+
+
+def _names_a_layer(path: str) -> bool:
+    """Whether a dotted path leads to a class of layers or networks, or nowhere."""
+    if not path.startswith(_PACKAGES):  # importing may run code
+        return False
+    found = pydoc.locate(path)  # through a module's imports a path leads anywhere
+    if found is None:
+        return True
+    is_layer = isinstance(found, type) and issubclass(found, nn.Module)
+    return is_layer and found.__module__.startswith(_PACKAGES)
 
 
 def _blocks(stage: nn.Module) -> Iterator[nn.Module]:

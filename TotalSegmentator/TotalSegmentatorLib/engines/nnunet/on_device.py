@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from .geometry import Box, Volume, to_ras
+from .geometry import Volume, to_ras
 from .normalisation import SMALLEST_STD
 from .plans import Normalisation, Plans
-from .prediction import Prepared
+from .prediction import Prepared, data_box
 from .resampling import Spacing, grid_at, resample, shape_at
 from .windows import padding
 
@@ -108,7 +108,7 @@ def prepare(volume: Volume, plans: Plans, device: torch.device) -> Prepared:
     whole = array.permute(2, 1, 0).permute(plans.forward).to(torch.float32, copy=True)
     z, y, x = (float(volume.spacing[::-1][axis]) for axis in plans.forward)
     nonzero = whole != 0
-    box = _box_around(nonzero)
+    box = data_box(nonzero)
     data = whole[box]
     inside = fill_holes(nonzero)[box] if plans.normalisation.use_mask else None
     normalise(data, plans.normalisation, inside)
@@ -120,17 +120,6 @@ def prepare(volume: Volume, plans: Plans, device: torch.device) -> Prepared:
     inner = tuple(slice(p[0], p[0] + size) for p, size in zip(pads, shape, strict=True))
     padded = torch.nn.functional.pad(data, [n for pair in reversed(pads) for n in pair])
     return Prepared(padded, inner, box, tuple(whole.shape), (z, y, x))
-
-
-def _box_around(mask: torch.Tensor) -> Box:
-    """The smallest box that holds a mask (z, y, x), or everything if it is empty."""
-    box = []
-    for axis, size in enumerate(mask.shape):
-        others = tuple({0, 1, 2} - {axis})
-        found = mask.any(dim=others).nonzero().flatten().tolist() or [0, size - 1]
-        box.append(slice(found[0], found[-1] + 1))
-    z, y, x = box
-    return z, y, x
 
 
 def normalise(volume: torch.Tensor, how: Normalisation, inside: torch.Tensor | None) -> None:

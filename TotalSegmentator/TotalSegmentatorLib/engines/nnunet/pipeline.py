@@ -7,13 +7,16 @@ that nothing is written to files between them and that no step starts a process.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from ... import catalog
+from .. import body_options
 from ..contract import Reporter
 from ..kept import Kept
 from . import PREDICT, on_device, postprocessing
@@ -24,15 +27,15 @@ from .merging import look_up, merge, part_table
 from .models import CatalogModels, Model
 from .prediction import How, Prepared, Watch, predict, prepare, same_preparation
 from .resampling import labels_to_shape, to_spacing
+from .windows import step_of
 
-_WIDE_STEP_TASKS = ("total", "total_v3", "total_mr")
-_WIDE_STEP, _STEP = 0.8, 0.5
 # Larger images of tasks with several models are cut into three parts along the body.
 _SPLIT_ABOVE_VOXELS = 512 * 512 * 900
 _SPLIT_ABOVE_SLICES = 200
 _SPLIT_MARGIN = 20
 _BODY_MARGIN_MM = (3, 3, 3)
-_ROUGH_SHARE = 0.15  # of a task's time
+# Of a task's time, at the speed "normal" and at others.
+_ROUGH_SHARE, _ROUGH_SHARE_OF_FAST = 0.15, 0.5
 _CLEANING = "post-processing"
 
 
@@ -76,8 +79,22 @@ class Span:
         return Span(self.report, first + size * start, first + size * stop, title)
 
 
+@dataclass(frozen=True, eq=False)
+class _Rough:
+    """A rough segmentation with what made it: every run that uses it tells of that.
+
+    :param labels: (I, J, K), uint8.
+    :param weights_sha256: see :meth:`Pipeline.weights_sha256`.
+    :param compiled: see :attr:`.CompiledMode.records`.
+    """
+
+    labels: np.ndarray
+    weights_sha256: Mapping[catalog.Model, tuple[str, ...]]
+    compiled: Mapping[tuple[str, str], dict[str, Any]]
+
+
 class Pipeline:
-    """Runs tasks on one volume.
+    """Runs a task on one volume.
 
     :param volume: the image.
     :param models: those of the catalogue.
@@ -104,6 +121,14 @@ class Pipeline:
         self._device = device
         self._prepared: tuple[Volume, Model, Prepared] | None = None
         self._digest = b""
+        self._weights_of_rough: dict[catalog.Model, tuple[str, ...]] = {}
+        #: Whether the option ``body_first`` has left out a part of the volume.
+        self.body_first = False
+
+    def weights_sha256(self) -> dict[catalog.Model, tuple[str, ...]]:
+        """The models that were used, each with the checksums of its folds' checkpoints."""
+        loaded = {one: model.weights_sha256 for one, model in self._models.loaded.items()}
+        return {**self._weights_of_rough, **loaded}
 
     def labels(
         self,
@@ -112,21 +137,25 @@ class Pipeline:
         structures: Sequence[str],
         options: Options,
         span: Span,
+        is_rough: bool = False,
     ) -> np.ndarray:
         """The labels of a task (I, J, K), uint8, on the volume's grid.
 
         :param structures: if only some are wanted: only what they need is run.
+        :param is_rough: whether it only shows where to look. Then it looks into the whole image
+            if it finds no region of its own, as the official package does.
         """
         models = task.own_models(speed, structures)
         crop = task.crop or (task.subset_crop if structures else None)
-        to_body = options.body_seg or options.body_first
-        body = to_body and not crop and task.modality == "CT"
+        body = [name for name in body_options(task, structures) if getattr(options, name)]
+        roomy = "body_first" in body
         others: dict[str, np.ndarray] = {}
         box: Box | None = None
         main = span
         if crop or body:
             title = "Finding the body" if body else "Finding the region of interest"
-            rough_span, main = span.part(0, _ROUGH_SHARE, title), span.part(_ROUGH_SHARE, 1)
+            share = _ROUGH_SHARE if speed == "normal" else _ROUGH_SHARE_OF_FAST
+            rough_span, main = span.part(0, share, title), span.part(share, 1)
         if crop:
             rough_speed = crop.robust_speed if options.robust_crop else crop.speed
             rough = others[crop.task] = self._once(crop.task, rough_speed, rough_span)
@@ -134,10 +163,11 @@ class Pipeline:
             box = self._box(_mask(catalog.task(crop.task), rough, wanted), crop.margin_mm)
         elif body:
             box = self._box(self._once("body", "fast", rough_span) > 0, _BODY_MARGIN_MM)
-        if box is None and (crop or (body and not options.body_first)):
+        if box is None and not is_rough and (crop or (body and not roomy)):
             return self._nothing()
-        if box and body and options.body_first:
-            box = roomy_box(self._volume, box, self._models.load(models[0]).plans, _step(task.id))
+        if box and roomy:
+            box = roomy_box(self._volume, box, self._models.load(models[0]).plans, step_of(task.id))
+            self.body_first = box is not None
         for id, other_speed in task.prerequisites:
             others[id] = self._prerequisite(id, other_speed, options, main.part(0, 0.5))
             main = main.part(0.5, 1)
@@ -163,10 +193,17 @@ class Pipeline:
         way = (str(self._device), torch.get_num_threads(), self._mode and self._mode.bar)
         key = ("rough", self._image_digest(), task, speed, tuple(stamps), way)
 
-        def make() -> np.ndarray:
-            return self.labels(catalog.task(task), speed, (), Options(), span)
+        def make() -> _Rough:
+            labels = self.labels(catalog.task(task), speed, (), Options(), span, is_rough=True)
+            # It comes before all else, so nothing else was used yet.
+            records = dict(self._mode.records) if self._mode else {}
+            return _Rough(labels, self.weights_sha256(), records)
 
-        return self._kept.get(key, make, lambda labels: labels.nbytes)
+        rough = self._kept.get(key, make, lambda rough: rough.labels.nbytes)
+        self._weights_of_rough.update(rough.weights_sha256)
+        if self._mode:
+            self._mode.records.update(rough.compiled)
+        return rough.labels
 
     def _image_digest(self) -> bytes:
         """Tells images apart."""
@@ -205,10 +242,16 @@ class Pipeline:
         ras = to_ras(part)
         with self._report.measured("resampling"):
             seen = self._to_spacing(ras, spacing) if spacing else ras
-        labels = self._predict_parts(task, models, seen, options, span)
+        several = bool(models[0].labels)
+        split = _is_split(seen.array.shape, several, options)
+        predict_whole = self._predict_parts if split else self._predict
+        labels = predict_whole(task, models, seen, options, span)
+        # What the official package puts together from parts it writes with the matrix that it has
+        # in memory, and not with the one that it has read from a file.
+        written = seen if several or split else seen.stored()
         with self._report.measured(_CLEANING):
             postprocessing.after_prediction(
-                task, labels, seen.stored().spacing, self._device, options.small_blobs_mm3
+                task, labels, written.spacing, self._device, options.small_blobs_mm3
             )
         with self._report.measured("labels back"):
             if spacing:
@@ -233,15 +276,9 @@ class Pipeline:
         options: Options,
         span: Span,
     ) -> np.ndarray:
-        """Predict the whole, or three overlapping parts of it along the body."""
+        """Predict three overlapping parts of a volume along the body."""
         shape = seen.array.shape
-        large = np.prod(shape) > _SPLIT_ABOVE_VOXELS and shape[2] > _SPLIT_ABOVE_SLICES
-        several = bool(models[0].labels)
         third = shape[2] // 3
-        # The official package fails where the margin does not fit into a part.
-        fits = third >= _SPLIT_MARGIN
-        if not (fits and (options.force_split or (large and several))):
-            return self._predict(task, models, seen, options, span)
         labels = np.zeros(shape[::-1], np.uint8).T
         for number, (first, last, start, stop) in enumerate(
             (
@@ -265,7 +302,7 @@ class Pipeline:
         span: Span,
     ) -> np.ndarray:
         """The labels of a task's models on one volume, (I, J, K)."""
-        how = How(_step(task.id), smooth=options.smooth)
+        how = How(step_of(task.id), smooth=options.smooth)
         labels: np.ndarray | None = None
         for number, one in enumerate(models):
             which = f" (part {number + 1} of {len(models)})" if len(models) > 1 else ""
@@ -304,8 +341,17 @@ class Pipeline:
         return prepared
 
 
-def _step(task: str) -> float:
-    return _WIDE_STEP if task in _WIDE_STEP_TASKS else _STEP
+def _is_split(shape: Sequence[int], several: bool, options: Options) -> bool:
+    """Whether a volume is predicted in three parts.
+
+    :param shape: of the volume.
+    :param several: whether the task has several models.
+    """
+    large = math.prod(shape) > _SPLIT_ABOVE_VOXELS and shape[2] > _SPLIT_ABOVE_SLICES
+    third = shape[2] // 3
+    # The official package fails where the margins do not fit into the parts.
+    fits = third >= _SPLIT_MARGIN - 1 and 2 * third + _SPLIT_MARGIN <= shape[2]
+    return fits and (options.force_split or (large and several))
 
 
 def _mask(task: catalog.Task, labels: np.ndarray, structures: Sequence[str]) -> np.ndarray:

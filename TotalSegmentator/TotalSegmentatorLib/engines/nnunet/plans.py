@@ -15,6 +15,11 @@ from typing import Any
 Axes = tuple[int, int, int]
 _RESAMPLING = "resample_data_or_seg_to_shape"
 _NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet")
+# What layers may be made of, all of ``torch.nn``: plans could name any function.
+_LAYERS = (
+    *("Conv3d", "InstanceNorm3d", "BatchNorm3d", "Dropout3d"),
+    *("LeakyReLU", "ReLU", "PReLU", "ELU", "GELU", "SiLU"),
+)
 _NORMALISATIONS = (
     "CTNormalization",
     "ZScoreNormalization",
@@ -53,7 +58,7 @@ class Normalisation:
     :param scheme: nnU-Net's class name.
     :param use_mask: whether only voxels inside the non-zero region count.
     :param intensities: ``mean``, ``std``, ``percentile_00_5`` and ``percentile_99_5`` of the
-        training data's foreground, as the plans give them.
+        training data's foreground, as the plans give them; empty for schemes without them.
     """
 
     scheme: str
@@ -86,7 +91,7 @@ class Plans:
     :param backward: the order that undoes it.
     :param reorients: whether images are turned to RAS axes first.
     :param network: class of the network.
-    :param arguments: its arguments; classes are named by dotted paths.
+    :param arguments: its arguments; classes are named as in ``torch.nn``.
     :param classes: the arguments that are such names.
     """
 
@@ -174,7 +179,8 @@ def _normalisation(values: Mapping[str, Any], intensities: Mapping[str, Any]) ->
     if scheme not in _NORMALISATIONS:
         raise NotCovered(f"the normalisation {scheme}")
     (use_mask,) = values["use_mask_for_norm"]
-    return Normalisation(scheme, bool(use_mask), intensities["0"])
+    used = intensities["0"] if scheme == "CTNormalization" else {}
+    return Normalisation(scheme, bool(use_mask), used)
 
 
 def _resampling(values: Mapping[str, Any], what: str) -> Resampling:
@@ -221,7 +227,18 @@ def _architecture(values: Mapping[str, Any]) -> tuple[str, dict[str, Any], tuple
     if name not in _NETWORKS:
         raise NotCovered(f"the network {name}")
     arguments.pop("deep_supervision", None)
+    for one in classes:
+        if arguments.get(one) is not None:
+            arguments[one] = _layer(arguments[one])
     return name, arguments, classes
+
+
+def _layer(path: str) -> str:
+    """The class in ``torch.nn`` that a dotted path names."""
+    name = path.split(".")[-1]
+    if not path.startswith("torch.nn.") or name not in _LAYERS:
+        raise NotCovered(f"the layer {path}")
+    return name
 
 
 def _former_arguments(values: Mapping[str, Any], name: str) -> dict[str, Any]:

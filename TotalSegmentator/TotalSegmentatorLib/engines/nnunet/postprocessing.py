@@ -19,6 +19,7 @@ from scipy import ndimage
 from ... import catalog
 from ...catalog import Task
 from . import on_device
+from .geometry import box_around
 from .merging import look_up
 
 _MIN_EXTREMITY_MM3 = 50000
@@ -64,15 +65,6 @@ def after_upsampling(
     step = _AFTER_UPSAMPLING.get(task.id)
     if step:
         step(task, labels, spacing, others)
-
-
-def select(labels: np.ndarray, values: Iterable[int]) -> None:
-    """Set all labels but some to 0.
-
-    That is the last step: structures that nobody asked for go, and classes without a name, which a
-    network has if it learned more than its task gives.
-    """
-    labels *= look_up(_membership(values), labels)
 
 
 def keep_largest(labels: np.ndarray, value: int, device: torch.device) -> None:
@@ -122,7 +114,10 @@ def _separate_vertebrae(
 
     The network finds vertebrae that do not touch each other. If labels do, they are wrong.
     """
-    found = labels[_box(labels)]
+    box = box_around(labels)
+    if box is None:
+        return
+    found = labels[box]
     if _touch(found):
         found[...] = _counted_anew(task, found, np.prod(spacing))
     _grow(labels, task.labels, spacing, _VERTEBRA_MARGIN_MM)
@@ -148,7 +143,9 @@ def _remove_outside_of_heart(
     rough = catalog.task("total")
     heart = _membership(_value(rough, name) for name in _HEART)
     steps = int(_HEART_MARGIN_MM / np.mean(spacing))
-    near = _wider(_box(labels), [steps or max(labels.shape)] * 3)
+    near = box_around(labels, [steps or max(labels.shape)] * 3)
+    if near is None:
+        return
     mask = look_up(heart, others[rough.id][near])
     labels[near] *= ndimage.binary_dilation(mask, iterations=steps)
 
@@ -185,16 +182,6 @@ def _value(task: Task, name: str) -> int:
 def _membership(values: Iterable[int]) -> np.ndarray:
     """Which of all uint8 values are among some: (256,) bool."""
     return np.isin(np.arange(256), list(values))
-
-
-def _box(labels: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds all that is not 0; without any voxel if all is."""
-    box = []
-    for axis in range(labels.ndim):
-        others = tuple({*range(labels.ndim)} - {axis})
-        places = np.flatnonzero(labels.any(axis=others))
-        box.append(slice(places[0], places[-1] + 1) if len(places) else slice(0, 0))
-    return tuple(box)
 
 
 def _wider(box: tuple[slice, ...], margins: Iterable[int]) -> tuple[slice, ...]:
@@ -246,8 +233,11 @@ def _grow(labels: np.ndarray, values: Iterable[int], spacing: np.ndarray, margin
     """
     radii = margin_mm / spacing
     margins = [int(radius) for radius in np.ceil(radii)]
+    whole = box_around(labels, margins)
+    if whole is None:
+        return
+    near = labels[whole]
     ball = _ellipsoid(radii)
-    near = labels[_wider(_box(labels), margins)]
     boxes = ndimage.find_objects(near, max_label=max(values))
     for value in sorted(values):
         box = boxes[value - 1]

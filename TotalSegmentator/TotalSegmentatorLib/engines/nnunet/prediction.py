@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ from .models import Model
 from .network import Network
 from .normalisation import normalise
 from .plans import Axes, Heads, Plans
-from .resampling import labels_of_resampled, resample, shape_at, smooth_labels
+from .resampling import Progress, labels_of_resampled, resample, shape_at, smooth_labels
 from .windows import padding, window_starts, window_weights
 
 _NETWORK, _SUMMING = "network", "scores to labels"
-SLAB_ROWS = 8  # so that a slab's scores stay in the processor's cache
+_NETWORK_SHARE = 0.9  # of a model's time, where its scores are resampled
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,16 @@ class How:
 class Watch:
     """Who follows a prediction.
 
-    :param progress: is told the share done, often; it may raise, to stop.
+    :param progress: is told often.
     :param measured: notes how long its block takes, under a name.
     """
 
-    progress: Callable[[float], None]
+    progress: Progress
     measured: Callable[[str], AbstractContextManager[object]]
+
+    def part(self, start: float, stop: float) -> Watch:
+        """Who follows what is done from one share of the work to another."""
+        return replace(self, progress=lambda share: self.progress(start + (stop - start) * share))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,10 @@ class Prepared:
 
 
 def same_preparation(one: Plans, other: Plans) -> bool:
-    """Whether volumes are prepared in the same way for two models."""
+    """Whether volumes are prepared in the same way for two models.
+
+    Among models for CT that is rare: each normalises with the intensities of its own structures.
+    """
     return all(
         getattr(one, name) == getattr(other, name)
         for name in ("patch", "spacing", "forward", "reorients", "normalisation", "data")
@@ -91,22 +98,37 @@ def same_preparation(one: Plans, other: Plans) -> bool:
 
 def prepare(volume: Volume, plans: Plans) -> Prepared:
     """Preprocess a volume for a model; the volume is not changed."""
+    # As if read from a file and then turned: the rounding of means depends on the layout, in which
+    # crops are views.
+    volume = Volume(np.ascontiguousarray(volume.array.T).T, volume.affine)
     if plans.reorients:
         volume = to_ras(volume)
-    # In this layout, from which crops are views: the rounding of means depends on it.
-    whole = np.array(volume.array.T, np.float32, order="C").transpose(plans.forward)
+    whole = np.array(volume.array.T, np.float32, order="K").transpose(plans.forward)
     z, y, x = (float(volume.spacing[::-1][axis]) for axis in plans.forward)
-    nonzero = whole != 0
-    box = box_around(nonzero) or tuple(slice(0, size) for size in whole.shape)
+    box, inside = _part(whole != 0, plans)
     data = whole[box]
-    inside = binary_fill_holes(nonzero)[box] if plans.normalisation.use_mask else None
     normalise(data, plans.normalisation, inside)
     shape = shape_at(data.shape, (z, y, x), plans.spacing)
     data = resample(data, shape, (z, y, x), plans.spacing, plans.data)
     pads = padding(shape, plans.patch)
     inner = tuple(slice(p[0], p[0] + size) for p, size in zip(pads, shape, strict=True))
-    padded = torch.from_numpy(np.pad(data, pads))
+    padded = torch.from_numpy(np.pad(data, pads) if np.any(pads) else data)
     return Prepared(padded, inner, box, whole.shape, (z, y, x))
+
+
+def _part(nonzero: np.ndarray, plans: Plans) -> tuple[Box, np.ndarray | None]:
+    """The part that is prepared, and where in it the normalisation looks, if that matters."""
+    box = data_box(nonzero)
+    return box, binary_fill_holes(nonzero)[box] if plans.normalisation.use_mask else None
+
+
+def data_box(nonzero: np.ndarray) -> Box:
+    """The smallest box that holds all that is not zero, or everything if all is.
+
+    :param nonzero: (z, y, x); a tensor may stay on its device.
+    """
+    z, y, x = nonzero.shape
+    return box_around(nonzero) or (slice(0, z), slice(0, y), slice(0, x))
 
 
 def predict(
@@ -148,10 +170,11 @@ def _labels(model: Model, prepared: Prepared, how: How, watch: Watch, way: Way) 
         def take_scores(row: int, complete: torch.Tensor) -> None:
             scores[:, row : row + complete.shape[1]] = complete.cpu().numpy()
 
-        _sweep(model, prepared, how, take_scores, watch, way)
+        _sweep(model, prepared, how, take_scores, watch.part(0, _NETWORK_SHARE), way)
         resampled = smooth_labels if how.smooth else labels_of_resampled
+        after = watch.part(_NETWORK_SHARE, 1)
         with watch.measured("resampling scores"):
-            found = resampled(scores, prepared.box_shape, prepared.spacing, plans)
+            found = resampled(scores, prepared.box_shape, prepared.spacing, plans, after.progress)
         labels[prepared.box] = torch.from_numpy(found)
     return labels.cpu().numpy().astype(wide, copy=False)
 
@@ -210,9 +233,7 @@ def _sweep(
     watch.progress(1.0)
 
 
-def _progress(
-    on_progress: Callable[[float], None], done: float, piece: float, count: int
-) -> Callable[[float], None]:
+def _progress(on_progress: Progress, done: float, piece: float, count: int) -> Progress:
     return lambda share: on_progress((done + piece * share) / count)
 
 
@@ -236,13 +257,11 @@ def _scores(
         return
     with watch.measured(_NETWORK):
         features = network.features(windows)
-    rows = features.shape[2]
-    slabs = max(1, rows // max(SLAB_ROWS, network.slab_rows(features.shape[1])))
-    bounds = [rows * slab // slabs for slab in range(slabs + 1)]
-    for number, (first, last) in itertools.product(range(len(windows)), itertools.pairwise(bounds)):
+    slabs = network.slabs(features.shape[1])
+    for number, rows in itertools.product(range(len(windows)), slabs):
         with watch.measured(_NETWORK):
-            scores = network.head(features[number : number + 1, :, first:last])[0]
-        yield number, first, scores
+            scores = network.head(features[number : number + 1, :, rows])[0]
+        yield number, rows.start, scores
 
 
 def _mirrored_scores(

@@ -20,6 +20,7 @@ from ..contract import Reporter, Run
 from ..trainers import find_trainer
 from .checkpoints import load_checkpoint
 from .model_folder import ModelFolder
+from .network import check_classes
 
 
 def predict_officially(model: ModelFolder, run: Run, device: torch.device) -> Image:
@@ -27,6 +28,8 @@ def predict_officially(model: ModelFolder, run: Run, device: torch.device) -> Im
 
     :raises InputError: ``input.untrusted_model``, ``input.unsupported_model``.
     """
+    if not run.options["trust_model"]:
+        check_classes(model.plans)
     return _predict(_predictor(model, device, run.options), run.image, run.report)
 
 

@@ -7,15 +7,20 @@ resamples between the spacing of an image and that of its plans with ``skimage.t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from scipy.ndimage import map_coordinates, zoom
 
-from .geometry import Volume
+from ...errors import InputError
+from .geometry import Volume, box_around
 from .plans import Axes, Plans, Resampling
 
+T = TypeVar("T")
 Spacing = Sequence[float]
+#: Is told the share done, 0..1, and may raise, to stop.
+Progress = Callable[[float], None]
 _ANISOTROPIC = 3.0  # nnU-Net's ANISO_THRESHOLD: the largest spacing over the smallest
 _SMOOTH_MARGIN = 3  # voxels around a structure, TotalSegmentator's CROPPED_LOGITS_RESAMPLING_MARGIN
 
@@ -35,9 +40,13 @@ def to_spacing(volume: Volume, spacing_mm: Spacing) -> Volume:
 
 
 def grid_at(volume: Volume, spacing_mm: Spacing) -> tuple[np.ndarray, list[int], np.ndarray]:
-    """What a volume's grid becomes at another spacing: factors, shape (I, J, K) and matrix."""
+    """What a volume's grid becomes at another spacing: factors, shape (I, J, K) and matrix.
+
+    :raises InputError: ``input.too_small`` if no voxel is left.
+    """
     factors = volume.spacing / np.array(spacing_mm, np.float64)
     shape = [round(n * factor) for n, factor in zip(volume.array.shape, factors, strict=True)]
+    _check_not_empty(shape, spacing_mm)
     affine = volume.affine.copy()
     affine[:3, :3] /= factors
     return factors, shape, affine
@@ -59,10 +68,24 @@ def labels_to_shape(labels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def shape_at(shape: Axes, spacing: Spacing, new_spacing: Spacing) -> Axes:
-    """nnU-Net's size of an image at another spacing."""
+    """nnU-Net's size of an image at another spacing.
+
+    :raises InputError: ``input.too_small`` if no voxel is left.
+    """
     sizes = zip(spacing, new_spacing, shape, strict=True)
     z, y, x = (round(old / new * size) for old, new, size in sizes)
+    _check_not_empty((z, y, x), new_spacing)
     return z, y, x
+
+
+def _check_not_empty(shape: Sequence[int], spacing_mm: Spacing) -> None:
+    if 0 in shape:
+        thin = spacing_mm[list(shape).index(0)]
+        raise InputError(
+            "input.too_small",
+            f"The image is too thin for this model, whose voxels are {thin:g} mm wide.",
+            "Use an image that covers more of the body, or a finer model.",
+        )
 
 
 def resample(
@@ -114,7 +137,7 @@ def _along(array: np.ndarray, axis: int, size: int, order: int) -> np.ndarray:
 
 
 def labels_of_resampled(
-    scores: np.ndarray, shape: Axes, spacing: Spacing, plans: Plans
+    scores: np.ndarray, shape: Axes, spacing: Spacing, plans: Plans, progress: Progress
 ) -> np.ndarray:
     """The labels of scores that are first resampled from the plans' spacing to an image's.
 
@@ -126,7 +149,10 @@ def labels_of_resampled(
     """
     heads = plans.heads
     labels = np.zeros(shape, np.uint16 if heads.wide else np.uint8)
-    channels = (resample(one, shape, plans.spacing, spacing, plans.logits) for one in scores)
+    channels = (
+        resample(one, shape, plans.spacing, spacing, plans.logits)
+        for one in _followed(scores, progress)
+    )
     if heads.regions:
         for value, one in zip(heads.regions, channels, strict=True):
             labels[is_inside(one)] = value
@@ -139,6 +165,13 @@ def labels_of_resampled(
     return labels
 
 
+def _followed(items: Sequence[T], progress: Progress) -> Iterator[T]:
+    """The items, with the progress before each."""
+    for number, one in enumerate(items):
+        progress(number / len(items))
+        yield one
+
+
 def is_inside(scores: np.ndarray) -> np.ndarray:
     """Where a region's probability is above a half, as nnU-Net rounds it."""
     import torch
@@ -146,7 +179,9 @@ def is_inside(scores: np.ndarray) -> np.ndarray:
     return (torch.sigmoid(torch.from_numpy(scores).float()) > 0.5).numpy()
 
 
-def smooth_labels(scores: np.ndarray, shape: Axes, spacing: Spacing, plans: Plans) -> np.ndarray:
+def smooth_labels(
+    scores: np.ndarray, shape: Axes, spacing: Spacing, plans: Plans, progress: Progress
+) -> np.ndarray:
     """TotalSegmentator's higher-order resampling: scores are resampled around their structure only.
 
     The background, or nothing for regions, is what a structure's score must exceed.
@@ -158,13 +193,13 @@ def smooth_labels(scores: np.ndarray, shape: Axes, spacing: Spacing, plans: Plan
     heads = plans.heads
     labels = np.zeros(shape, np.uint16 if heads.wide else np.uint8)
     if heads.regions:
-        for value, one in zip(heads.regions, scores, strict=True):
+        for value, one in zip(heads.regions, _followed(scores, progress), strict=True):
             for place, resampled in _resampled_around(one, one > 0, shape):
                 labels[place][resampled > 0] = value
         return labels
     best = resample(scores[0], shape, plans.spacing, spacing, plans.logits)
     coarse = np.argmax(scores, axis=0)
-    for value in np.unique(coarse[coarse > 0]):
+    for value in _followed(np.unique(coarse[coarse > 0]), progress):
         for place, resampled in _resampled_around(scores[value], coarse == value, shape):
             better = resampled > best[place]
             labels[place][better] = value
@@ -176,19 +211,17 @@ def _resampled_around(
     scores: np.ndarray, mask: np.ndarray, shape: Axes
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
     """The scores around a mask at another size, and where they belong; nothing if it is empty."""
-    if not mask.any():
+    box = box_around(mask, (_SMOOTH_MARGIN,) * 3)
+    if box is None:
         return
     old, new = np.array(mask.shape), np.array(shape)
-    found = np.nonzero(mask)
-    start = np.maximum([axis.min() - _SMOOTH_MARGIN for axis in found], 0)
-    stop = np.minimum([axis.max() + 1 + _SMOOTH_MARGIN for axis in found], old)
+    start, stop = np.array([(axis.start, axis.stop) for axis in box]).T
     scale = new / old
     first = np.maximum(np.floor(start * scale).astype(int), 0)
     last = np.minimum(np.ceil(stop * scale).astype(int), new)
     if (last <= first).any():
         return
-    box = tuple(map(slice, start, stop))
-    # In single precision, in this order: it decides the last bit.
+    # In these types and this order (single times int64 is double): it decides the last bit.
     where = [
         (np.arange(first[a], last[a], dtype=np.float32) + 0.5) * old[a] / new[a] - 0.5 - start[a]
         for a in range(3)

@@ -14,8 +14,18 @@ from .plans import Axes
 if TYPE_CHECKING:
     import torch
 
+#: Distance of windows as a share of the patch, if nobody asks for another.
+STEP = 0.5
+# The official package lets the windows of these tasks overlap less.
+_WIDE_STEP = 0.8
+_WIDE_STEP_TASKS = ("total", "total_v3", "total_mr")
 _LARGEST_WEIGHT = 10
 _SIGMA_SHARE = 1 / 8
+
+
+def step_of(task: str) -> float:
+    """Distance of the windows of a task of TotalSegmentator, as a share of the patch."""
+    return _WIDE_STEP if task in _WIDE_STEP_TASKS else STEP
 
 
 def window_starts(shape: Sequence[int], patch: Axes, step: float) -> list[list[int]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -11,15 +13,17 @@ import numpy as np
 import torch
 
 from ... import catalog
+from ...errors import InputError
 from ...images import Image, write_labelmap
 from ...jobs import EngineResult
 from .. import downloaded_models
 from ..console import ConsoleTap, tqdm_fraction
 from ..contract import Reporter, Run
 from ..devices import choose_device, cpu_threads, device_title
+from ..nnunet.models import CatalogModels, weights_sha256
 from ..turns import turn
 from . import PREDICT, SPEC, START, WRITE, official_arguments
-from .access import check_licence, get_models
+from .access import check_licence, get_models, weights_folder
 from .derived import write_derived
 
 _PART = re.compile(r"^Predicting part (\d+) of (\d+)")
@@ -50,7 +54,8 @@ def _run(run: Run) -> EngineResult:
     with turn(device, run.report), run.report.timed(PREDICT):
         image = segment(
             run.image,
-            None,
+            # Without a file it goes on with the whole image where it finds nothing to crop to.
+            run.folder / "official.nii",
             ml=True,
             task=run.request.task,
             fast=run.request.speed == "fast",
@@ -67,7 +72,8 @@ def _run(run: Run) -> EngineResult:
         names = _selected(run)
         labels.array[~np.isin(labels.array, list(names))] = 0
         write_labelmap(labels, run.labels, names)
-    return EngineResult(run.labels, names, _provenance(run, device), run.report.timings_s, derived)
+        provenance = _provenance(run, device)
+    return EngineResult(run.labels, names, provenance, run.report.timings_s, derived)
 
 
 def _official_function(run: Run) -> Any:
@@ -81,10 +87,17 @@ def _official_function(run: Run) -> Any:
     python_api.send_usage_stats = lambda *_, **__: None
     # It would get all parts of a task, also those that the structures do not need.
     python_api.download_pretrained_weights = lambda *_: None
+    # Its own one knows no CPU, so a task that runs another one would fail there.
+    python_api.convert_device_to_string = _device_name
     trainers = {model.trainer for model in downloaded_models(run.request)}
     for name in trainers - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
     return python_api.totalsegmentator
+
+
+def _device_name(device: object) -> str:
+    """What the package's API calls a device of PyTorch."""
+    return str(device).replace("cuda", "gpu")
 
 
 def _subset(run: Run) -> list[str] | None:
@@ -160,11 +173,23 @@ class Console:
 
 
 def _provenance(run: Run, device: torch.device) -> dict[str, Any]:
+    models = downloaded_models(run.request)
     return {
         "engine": "totalsegmentator",
+        "mode": "official",
         "versions": {name: version(name) for name in ("TotalSegmentator", "nnunetv2", "torch")},
-        "model": [model.folder for model in downloaded_models(run.request)],
+        "model": [model.folder for model in models],
+        "weights_sha256": _checksums(models, CatalogModels(weights_folder(), device, run.kept)),
         "device": device_title(device),
         "threads": torch.get_num_threads(),
         "demo": False,
     }
+
+
+def _checksums(models: Iterable[catalog.Model], here: CatalogModels) -> list[str]:
+    """Of the checkpoints that are where training leaves them; the package has run in any case."""
+    found: list[str] = []
+    for model in models:
+        with suppress(InputError):
+            found += weights_sha256(here.folder(model))
+    return found

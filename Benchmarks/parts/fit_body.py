@@ -20,7 +20,7 @@ from scipy import ndimage
 from totalsegmentator.alignment import as_closest_canonical
 from totalsegmentator.resampling import change_spacing
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TotalSegmentator"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TotalSegmentator"))
 
 from TotalSegmentatorLib.engines.trainers import find_trainer
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "TotalSegmentator"))
 
 from TotalSegmentatorLib.environment import EngineEnvironment, interpreter  # noqa: E402

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from works import ENGINE_PYTHON
+from parts.works import ENGINE_PYTHON
 
 _START, _REST = "start", "rest"
 _TITLES = {
     _START: "start and imports",
     "loading_models": "loading networks",
+    "compiling": "compiling networks",
     "resampling": "resampling the image",
     "preparing": "normalising",
     "network": "network",

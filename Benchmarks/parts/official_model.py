@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from nnunetv2.inference import predict_from_raw_data as nnunet
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TotalSegmentator"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TotalSegmentator"))
 
 
 def main() -> None:

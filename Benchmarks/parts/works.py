@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import zoom
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "TotalSegmentator"))
 
 from TotalSegmentatorLib import catalog  # noqa: E402
@@ -180,7 +180,7 @@ def _make_weights(task: str, speed: str) -> None:
             (model,) = catalog.task(task).required_models(speed)
             place = Path(folder) / model.folder / model.subfolder
             images = [image_file(name) for name in ("sample", "wide")]
-            _run_script(ROOT / "Benchmarks" / "fit_body.py", place, *images)
+            _run_script(Path(__file__).with_name("fit_body.py"), place, *images)
         for made in Path(folder).iterdir():
             made.replace(MADE_WEIGHTS / made.name)
 

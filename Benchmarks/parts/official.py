@@ -17,8 +17,7 @@ from pathlib import Path
 from totalsegmentator import python_api
 from totalsegmentator.bin.TotalSegmentator import main as command_line
 
-_HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(_HERE), str(_HERE.parent / "TotalSegmentator")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TotalSegmentator"))
 
 
 def main() -> None:

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from process_tree import Watched
-from works import ROOT
-
+from parts.process_tree import Watched
+from parts.works import ROOT
 from TotalSegmentatorLib.jobs import Request
 
 LOG = ROOT / ".cache" / "benchmarks.log"

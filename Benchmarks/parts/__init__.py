@@ -1,0 +1,1 @@
+"""What the measurements share, and what they start in processes of their own."""
