@@ -104,6 +104,8 @@ def _downloaded(model: catalog.Model) -> Iterator[None]:
         yield
     except InputError as error:
         remedy = f"Delete '{model.folder}' in the weights folder: the next run downloads it again."
+        if error.code == "input.untrusted_model":  # a release may hold what no other one did
+            remedy += " If that does not help, choose the engine totalsegmentator, and report it."
         raise InputError(error.code, error.message, remedy, error.details) from error
 
 
