@@ -17,7 +17,9 @@ from pathlib import Path
 from totalsegmentator import python_api
 from totalsegmentator.bin.TotalSegmentator import main as command_line
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TotalSegmentator"))
+_HERE = Path(__file__).resolve().parent
+# Of these neither is there by itself: PYTHONSAFEPATH is set.
+sys.path[:0] = [str(_HERE), str(_HERE.parents[1] / "TotalSegmentator")]
 
 
 def main() -> None:
