@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,8 @@ from pathlib import Path
 import pytest
 from support.processes import engine_processes, gone
 
-from TotalSegmentatorLib.jobs import Request
+from TotalSegmentatorLib.engines import worker as worker_module
+from TotalSegmentatorLib.jobs import Request, Started
 from TotalSegmentatorLib.jobs.runner import run_message
 
 LIBRARY = Path(__file__).resolve().parents[3] / "TotalSegmentator"
@@ -224,6 +227,23 @@ def test_idle_worker_ends_and_leaves_files_alone(home, private):
     worker.process.wait(timeout=10)
     worker.close_pipes()
     assert (private / "image.nii").exists()  # its session goes on
+
+
+@pytest.mark.parametrize(
+    ("much", "pause_s", "after_runs"), [(False, 60, [2]), (False, 0.02, [1, 2]), (True, 60, [1, 2])]
+)
+def test_memory_goes_back_after_a_pause_and_at_once_if_it_is_much(
+    monkeypatch, much, pause_s, after_runs
+):
+    ran, given_back, worker = [], [], worker_module.Worker(io.StringIO())
+    monkeypatch.setattr(worker, "_answer", lambda run: ran.append(run) or Started(1))
+    monkeypatch.setattr(worker_module, "_PAUSE_S", pause_s)
+    monkeypatch.setattr(worker_module, "has_much_memory", lambda: much)
+    monkeypatch.setattr(worker_module, "give_back_memory", lambda: given_back.append(len(ran)))
+    worker._runs.put({"command": "run"})
+    threading.Timer(0.2, worker._runs.put, [{"command": "run"}]).start()
+    worker.serve(idle_s=0.5)
+    assert given_back == after_runs
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -37,6 +37,10 @@ from .kept import Kept
 
 # Long enough to look at a result and to ask for the next one; the memory is free after that.
 _IDLE_S = 300.0
+# A batch's next run comes sooner, and is 2 s faster on memory that is still this process's own ...
+_PAUSE_S = 15.0
+# ... which is not worth keeping more than what a run at 3 mm takes.
+_MUCH_MEMORY = 3 << 30
 
 
 def take_protocol_stream() -> TextIO:
@@ -98,17 +102,29 @@ def end_children() -> None:
     multiprocessing.current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]
 
 
-def give_back_memory() -> None:
-    """Return the memory that no kept value uses: to the system, and to other users of the GPU."""
+def leave_devices() -> None:
+    """Let go of the values of a run, and of the GPU's memory that no kept value uses."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
     if torch and torch.backends.mps.is_available():
         torch.mps.empty_cache()
+
+
+def give_back_memory() -> None:
+    """Return memory that no value uses to the system: the C library is told to hold on to it."""
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # a C library other than glibc
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def has_much_memory() -> bool:
+    """Whether this process holds so much that others may be short of it; known on Linux only."""
+    if sys.platform != "linux":
+        return False
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") > _MUCH_MEMORY
 
 
 class Worker:
@@ -164,10 +180,21 @@ class Worker:
         """Serve runs until none has come for so long."""
         with contextlib.suppress(queue.Empty):
             while True:
-                command = self._runs.get(timeout=idle_s)
+                command = self._next_run(idle_s)
                 self.emit(Started(os.getpid()))
                 self.emit(self._answer(command))
-                give_back_memory()
+                leave_devices()
+
+    def _next_run(self, idle_s: float) -> Mapping[str, Any]:
+        """Wait for it; meanwhile memory goes back to the system, at once if it is much.
+
+        :raises queue.Empty: none has come for so long.
+        """
+        pause_s = 0 if has_much_memory() else min(_PAUSE_S, idle_s)
+        with contextlib.suppress(queue.Empty):
+            return self._runs.get(timeout=pause_s)
+        give_back_memory()
+        return self._runs.get(timeout=idle_s - pause_s)
 
     def _answer(self, command: Mapping[str, Any]) -> Event:
         try:
