@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _SAMPLE_S = 0.02
+_SIZE = re.compile(r"^(\w+):\s+(\d+) kB", re.MULTILINE)
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,8 +26,8 @@ class Usage:
     :param wall_s: seconds that passed.
     :param cpu_s: seconds of all cores together, of all processes.
     :param peak_rss_mb: the most memory, in millions of bytes, that all processes had at one time.
-        What is a process's own counts for each of them; files in memory, such as libraries, and
-        shared memory count once, namely as those of the process that has most of them.
+        A page that forked processes still share counts once; files in memory, such as libraries,
+        and shared memory count as those of the process that has most of them.
     """
 
     wall_s: float
@@ -134,9 +136,17 @@ class _Tree:
     def _watch(self) -> None:
         while not self._stop.wait(_SAMPLE_S):
             with self._lock:
-                memory = [(0, 0, 0), *map(_memory_kb, self._find())]
-                own, files, shared = zip(*memory, strict=True)
-                self._peak_kb = max(self._peak_kb, sum(own) + max(files) + max(shared))
+                self._peak_kb = max(self._peak_kb, self._memory_kb())
+
+    def _memory_kb(self) -> int:
+        """Memory now; what is told of less than the peak may be too much."""
+        members = self._find()
+        own, files, shared = zip((0, 0, 0), *map(_memory_kb, members), strict=True)
+        rest = max(files) + max(shared)
+        # Which pages are shared takes long to find out, so it is asked only if it matters.
+        if len(members) == 1 or sum(own) + rest <= self._peak_kb:
+            return sum(own) + rest
+        return sum(map(_proportional_kb, members)) + rest
 
     def _find(self) -> list[int]:
         """All members that live; a process is looked at once only."""
@@ -160,9 +170,18 @@ def _stat(pid: int) -> list[str]:
 
 def _memory_kb(pid: int) -> tuple[int, ...]:
     """A process's own memory, that of files, and shared memory."""
+    sizes = _sizes_kb(f"/proc/{pid}/status")
+    return tuple(sizes.get(f"Rss{kind}", 0) for kind in ("Anon", "File", "Shmem"))
+
+
+def _proportional_kb(pid: int) -> int:
+    """A process's own memory, with its share of the pages that forked processes still share."""
+    return _sizes_kb(f"/proc/{pid}/smaps_rollup").get("Pss_Anon", 0)
+
+
+def _sizes_kb(path: str) -> dict[str, int]:
+    """The sizes in a file of /proc; empty for a process that has gone."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return {name: int(size) for name, size in _SIZE.findall(Path(path).read_text())}
     except OSError:
-        lines = []
-    sizes = dict(line.split(":", 1) for line in lines)
-    return tuple(int(sizes.get(f"Rss{kind}", "0").split()[0]) for kind in ("Anon", "File", "Shmem"))
+        return {}

@@ -49,6 +49,20 @@ def test_time_and_memory_of_grandchildren_count_in_their_lap(tmp_path):
     assert 52 < laps[1].peak_rss_mb < 152
 
 
+def test_pages_that_forked_processes_share_count_once(tmp_path):
+    forking = """
+import os, sys, time
+held = b"x" * (100 << 20)
+for _ in range(3):
+    if not os.fork():
+        break
+time.sleep(0.5)
+"""
+    with Watched([sys.executable, "-c", forking], os.environ, tmp_path / "log") as one:
+        one.end()
+        assert 104 < one.lap().peak_rss_mb < 250
+
+
 def test_a_process_that_fails_is_no_measurement(tmp_path):
     failing = Watched([sys.executable, "-c", "raise SystemExit(3)"], {}, tmp_path / "log")
     with failing, pytest.raises(RuntimeError, match="log"):
