@@ -24,6 +24,9 @@ class SegmentationError(Exception):
     """
 
     exit_code = EXIT_INTERNAL
+    #: The one-click actions (:class:`.remedies.Remedy`) for this very error, the best one first;
+    #: None where its code tells them, see :func:`.remedies.remedies`.
+    remedies: tuple[Any, ...] | None = None
 
     def __init__(self, code: str, message: str, remedy: str = "", details: str = "") -> None:
         super().__init__(message)
@@ -96,11 +99,13 @@ _FAMILIES: Mapping[str, type[SegmentationError]] = {
     "input": InputError,
     "output": InputError,
     "environment": SetupError,
+    "bundle": SetupError,
     "weights": SetupError,
     "licence": SetupError,
     "gpu": SetupError,
     "memory": SetupError,
     "disk": SetupError,
+    "network": SetupError,
     "cancelled": CancelledError,
 }
 

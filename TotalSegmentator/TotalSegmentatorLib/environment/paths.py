@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 APPLICATION = "TotalSegmentator"
@@ -17,6 +18,18 @@ def user_data_folder() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Application Support" / APPLICATION
     return Path(os.environ.get("XDG_DATA_HOME", home / ".local" / "share")) / APPLICATION
+
+
+def official_folder(variables: Mapping[str, str] | None = None) -> Path:
+    """Where the official package keeps its settings and weights, by its own rules.
+
+    :param variables: environment variables of the engine; None: those of this process.
+    """
+    variables = os.environ if variables is None else variables
+    if variables.get("TOTALSEG_HOME_DIR"):
+        return Path(variables["TOTALSEG_HOME_DIR"])
+    home = Path.home()
+    return (Path("/tmp") if home == Path("/") else home) / ".totalsegmentator"
 
 
 def import_folder() -> Path:
