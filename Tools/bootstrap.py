@@ -3,10 +3,13 @@
     python3 Tools/bootstrap.py [--application-only]
     python3 Tools/bootstrap.py --slicer-core 5.12.4.0    # .venv-slicer-5.12.4.0, for tests only
 
-Nothing outside the checkout is changed. Runs on a bare Python; older ones are told so.
+Nothing outside the checkout is changed, but for uv and the user's downloads, which are kept. Runs
+on a bare Python; older ones are told so.
 """
 
 import argparse
+import hashlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 # Without slicer: it may lack system libraries, which `make test` names and `make demo` can miss.
-CHECK = """
-import json, platform, SimpleITK, typer, TotalSegmentatorLib
-print(json.dumps({"python": platform.python_version()}))
-"""
+CHECK = "import SimpleITK, typer, TotalSegmentatorLib"
+NOTE = "ready.json"
 
 
 def main() -> int:
@@ -64,21 +65,33 @@ def make_environments(application_only: bool) -> None:
 
 
 def make_application(folder: str, slicer_core: str = "") -> None:
-    """Make an application side.
+    """Make an application side, unless it is there and up to date.
+
+    It is made in its place, as its launchers hold that; a note, which is written last, tells that
+    it is whole.
 
     :param slicer_core: its version; the newest by default.
     """
-    from TotalSegmentatorLib.environment.virtual import Recipe, Step, make
+    from TotalSegmentatorLib.environment.installers import Console
+    from TotalSegmentatorLib.environment.json_files import read_values, write_values
+    from TotalSegmentatorLib.environment.paths import interpreter
 
+    place = ROOT / folder
     wanted = ["--editable", f"{ROOT}[headless,test]"]
     wanted += [f"slicer-core=={slicer_core}"] if slicer_core else []
-    recipe = Recipe(
-        [Step("Installing the command line", wanted)],
-        CHECK,
-        2.0,
-        (ROOT / "pyproject.toml").read_text("utf-8"),
-    )
-    make(ROOT / folder, recipe, observer=observer())
+    stamp = json.dumps([wanted, CHECK, (ROOT / "pyproject.toml").read_text("utf-8")])
+    note = {"digest": hashlib.sha256(stamp.encode()).hexdigest(), "folder": str(place)}
+    python = interpreter(place)
+    if read_values(place / NOTE) == note and python.exists():
+        return
+    (place / NOTE).unlink(missing_ok=True)
+    console = Console(observer())
+    console.observer.on_step(0.0, f"Making {folder}")
+    console.run([sys.executable, "-m", "venv", "--clear", place], f"making {folder}")
+    pip = [python, "-m", "pip", "install", "--no-input", *wanted]
+    console.run(pip, "installing the command line")
+    console.run([python, "-c", CHECK], "trying the command line")
+    write_values(place / NOTE, note)
 
 
 def observer() -> "Observer":

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Fetch the terminologies that Slicer ships and print where the files are.
 
-They come from the wheel of trame-slicer (Apache-2.0), which carries Slicer's own files. pip
-fetches it; only the named members are kept, each is checked by its SHA-256, and later calls need
-no network.
+They come from the wheel of trame-slicer (Apache-2.0), which carries Slicer's own files.
 
 Usage: python slicer_terminologies.py [FOLDER]     (default: .cache/terminologies in the repository)
 """
@@ -11,20 +9,18 @@ Usage: python slicer_terminologies.py [FOLDER]     (default: .cache/terminologie
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
-import subprocess
 import sys
-import tempfile
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "TotalSegmentator"))
+
+from TotalSegmentatorLib.environment.pypi_files import PyPIFiles  # noqa: E402
+
 DEFAULT_CACHE = REPOSITORY / ".cache" / "terminologies"
 PACKAGE, VERSION = "trame-slicer", "2.0.0"
 _MEMBER_FOLDER = "trame_slicer/resources/terminologies"
-_DOWNLOAD_SECONDS = 300
 
 # The file name and SHA-256 of every member, by the field of SlicerTerminologies it fills.
 MEMBERS: dict[str, tuple[str, str]] = {
@@ -60,46 +56,12 @@ class SlicerTerminologies:
 def fetch(cache: Path = DEFAULT_CACHE) -> SlicerTerminologies:
     """The three files, fetched on the first call.
 
-    :raises OSError: if they can neither be found nor fetched.
+    :raises FetchError: if they can neither be found nor fetched.
     """
-    files = SlicerTerminologies(**{field: cache / name for field, (name, _) in MEMBERS.items()})
-    if all(_is_intact(cache / name, digest) for name, digest in MEMBERS.values()):
-        return files
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(_download(Path(folder))) as wheel:
-        for name, digest in MEMBERS.values():
-            data = wheel.read(f"{_MEMBER_FOLDER}/{name}")
-            if hashlib.sha256(data).hexdigest() != digest:
-                raise OSError(f"The file {name} is not the expected one.")
-            _write_whole(cache / name, data)
-    return files
-
-
-def _is_intact(path: Path, digest: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
-
-
-def _download(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
-    command += ["--only-binary", ":all:", f"{PACKAGE}=={VERSION}", "-d", str(folder)]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=_DOWNLOAD_SECONDS,
-    )
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        raise OSError(f"pip could not download {PACKAGE} {VERSION}: {done.stderr.strip()}")
-    return wheels[0]
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    sums = dict(MEMBERS.values())
+    title = "Slicer's terminologies"
+    PyPIFiles(title, PACKAGE, VERSION, _MEMBER_FOLDER, sums, wheel=True).fetch(cache)
+    return SlicerTerminologies(**{field: cache / name for field, (name, _) in MEMBERS.items()})
 
 
 def main() -> int:

@@ -92,8 +92,8 @@ def test_second_call_downloads_and_installs_nothing(demo, monkeypatch, tmp_path)
     def no_pip(*arguments: object, **options: object) -> None:
         raise AssertionError(f"something was started: {arguments}")
 
-    monkeypatch.setattr("TotalSegmentatorLib.environment.virtual.observed_run", no_pip)
-    monkeypatch.setattr("TotalSegmentatorLib.environment.sample_data.subprocess.run", no_pip)
+    monkeypatch.setattr("TotalSegmentatorLib.environment.installers.observed_run", no_pip)
+    monkeypatch.setattr("TotalSegmentatorLib.environment.pypi_files.subprocess.run", no_pip)
     assert make_engine(ROOT / ".venv-engine")["TotalSegmentator"] == "2.18.0"
     shutil.rmtree(tmp_path / "demo", ignore_errors=True)
     monkeypatch.setattr(demo_module, "_draw", lambda *arguments: True)

@@ -9,7 +9,8 @@ import pytest
 
 from TotalSegmentatorLib import environment
 from TotalSegmentatorLib.environment import interpreters
-from TotalSegmentatorLib.environment.engine import EngineEnvironment, recipe
+from TotalSegmentatorLib.environment.engine import EngineEnvironment
+from TotalSegmentatorLib.environment.installers import Console, Source, locked_uv
 from TotalSegmentatorLib.environment.paths import user_data_folder
 from TotalSegmentatorLib.errors import SetupError
 
@@ -55,13 +56,6 @@ def test_the_worker_gets_what_its_system_needs_unless_the_user_says_otherwise(
         assert theirs.command().variables[name] == "theirs"
 
 
-def test_torch_is_installed_first_and_held():
-    first, second = recipe().steps
-    (torch,) = first.arguments
-    assert torch.startswith("torch==")
-    assert torch in second.arguments
-
-
 @pytest.mark.parametrize(
     ("executable", "embedded"),
     [
@@ -84,23 +78,29 @@ def test_inside_slicer_a_private_python_is_got_by_uv(tmp_path, monkeypatch):
     log = tmp_path / "calls.txt"
     application = tmp_path / "Slicer" / "bin"
     application.mkdir(parents=True)
-    tools = tmp_path / "data" / "tools"
     uv = f'#!/bin/sh\\necho uv "$@" in $UV_PYTHON_INSTALL_DIR >> {log}\\n'
     slicer_python = application / "PythonSlicer"
     slicer_python.write_text(
         f'#!/bin/sh\necho slicer "$@" >> {log}\n'
-        f"mkdir -p {tools}/bin\nprintf '{uv}' > {tools}/bin/uv\nchmod +x {tools}/bin/uv\n"
+        'while [ "$1" != --target ]; do shift; done\n'
+        f"mkdir -p $2/bin\nprintf '{uv}' > $2/bin/uv\nchmod +x $2/bin/uv\n"
     )
     slicer_python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(application / "SlicerApp-real"))
-    python = interpreters.base_interpreter(tmp_path / "data", "3.12", environment.Observer())
+    data = tmp_path / "data"
+    python = interpreters.base_interpreter(data, Console(), Source())
     calls = log.read_text().splitlines()
-    assert calls[0].startswith(f"slicer -m pip install --target {tools}")
+    assert calls[0].startswith("slicer -m pip install")
+    assert "--require-hashes" in calls[0]
+    assert (data / "tools" / f"uv-{locked_uv()}" / "bin" / "uv").is_file()
+    assert calls[1].startswith("uv --version")
     # Both calls of uv look into the same folder, and nothing is put outside of it.
-    place = f"in {tmp_path / 'data' / 'python'}"
-    assert calls[1] == f"uv python install --no-bin --no-registry 3.12 {place}"
-    assert "--managed-python" in calls[2] and calls[2].endswith(place)
-    assert python == environment.interpreter(tmp_path / "data" / "base")
+    place = f"in {data / 'python'}"
+    assert calls[2] == f"uv python install --no-bin --no-registry 3.12 {place}"
+    assert "--managed-python" in calls[3] and calls[3].endswith(place)
+    assert python == environment.interpreter(data / "base")
+    interpreters.base_interpreter(data, Console(), Source())
+    assert sum(call.startswith("slicer") for call in log.read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
     }
     monkeypatch.setattr(sample_data, "MEMBERS", members)
     fake = FakePip(archive_files(CONTENTS))
-    monkeypatch.setattr(sample_data.subprocess, "run", fake)
+    monkeypatch.setattr(subprocess, "run", fake)
     return fake
 
 

@@ -81,7 +81,7 @@ def test_what_was_done_already_is_not_offered_again():
     ],
 )
 def test_the_next_faster_speed_is_offered(speeds, speed, faster):
-    found = remedies.remedies("memory.killed", speeds=speeds, speed=speed)
+    found = remedies.remedies("memory.exhausted", speeds=speeds, speed=speed)
     assert [r.speed for r in found if r.action == "use_faster_speed"] == ([faster] * bool(faster))
 
 

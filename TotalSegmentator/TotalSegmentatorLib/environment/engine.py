@@ -1,27 +1,22 @@
 """The engine environment: an interpreter of its own with PyTorch and TotalSegmentator.
 
 It lies apart from the application's Python, whose packages must never change (and cannot even
-share a VTK with the engine's). :func:`make_engine` is the one way to it: the command line, Apply
-and ``setupPythonRequirements`` all call it.
+share a VTK with the engine's). :func:`.installation.install` is the one way to it: the command
+line, Apply and ``setupPythonRequirements`` all end there.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ..errors import SetupError
 from ..jobs import EngineCommand
 from ..jobs.processes import clean_variables
-from . import virtual
-from .interpreters import base_interpreter
-from .paths import import_folder, interpreter, user_data_folder
-from .virtual import Observer, Recipe, Step, make, marker
+from .environments import READY, Environments, read_environment
+from .paths import import_folder, interpreter
 
 _WORKER = "TotalSegmentatorLib.engines.worker"
 _WORKER_VARIABLES = {
@@ -35,12 +30,6 @@ _WORKER_VARIABLES = {
     # What PyTorch cannot do on an Apple GPU is done on the CPU instead of not at all.
     "darwin": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"},
 }
-_CHECK = """
-import json, importlib.metadata, platform, torch, nibabel, SimpleITK, nnunetv2
-names = "torch", "nnunetv2", "TotalSegmentator", "nibabel", "numpy", "scipy"
-versions = {name: importlib.metadata.version(name) for name in names}
-print(json.dumps({"python": platform.python_version(), **versions}))
-"""
 
 
 @dataclass(frozen=True)
@@ -70,61 +59,35 @@ class EngineEnvironment:
         return EngineCommand([self.python, "-m", module], variables)
 
 
-@cache
-def _requirements() -> Mapping[str, Any]:
-    path = Path(__file__).parent / "data" / "engine-requirements.json"
-    return json.loads(path.read_text("utf-8"))
-
-
-def recipe() -> Recipe:
-    """What the engine environment holds; the requirements are data beside this file."""
-    values = _requirements()
-    steps = [Step(step["text"], step["requirements"]) for step in values["steps"]]
-    return Recipe(steps, _CHECK, values["disk_gb"])
+def fixed_folder() -> Path | None:
+    """``.venv-engine`` beside a running ``.venv``; None where the user's environments are used."""
+    if Path(sys.prefix).name == ".venv":
+        return Path(sys.prefix).parent / ".venv-engine"
+    return None
 
 
 def default_folder() -> Path:
-    """Where the engine environment lies: ``.venv-engine`` beside a running ``.venv``, else with
-    the user's data (as in Slicer)."""
-    beside = Path(sys.prefix).parent / ".venv-engine"
-    if Path(sys.prefix).name == ".venv":
-        return beside
-    return user_data_folder() / "engine"
-
-
-def make_engine(
-    folder: Path | None = None,
-    base: Path | None = None,
-    observer: Observer | None = None,
-    variables: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """Make the engine environment unless it is there, and return the versions in it.
-
-    :param folder: where; :func:`default_folder` by default.
-    :param base: the interpreter to make it from; by default the running one, or a private one
-        inside an application that brings its own Python (Slicer).
-    :param variables: environment variables to start from; an application with library paths of
-        its own (Slicer) passes those it was started with.
-    :raises SetupError: what failed and what to do.
-    :raises CancelledError: nothing was changed.
-    """
-    folder = folder or default_folder()
-    observer = observer or Observer()
-    if is_ready(folder):
-        return marker(folder)["checked"]
-    version = _requirements()["python"]
-    base = base or base_interpreter(folder.parent, version, observer, variables)
-    return make(folder, recipe(), base, observer, variables)
+    """Where the engine environment lies: :func:`fixed_folder`, or the one in use of the user's
+    environments (as in Slicer). It need not be there."""
+    folder = fixed_folder()
+    if folder:
+        return folder
+    known = Environments()
+    current = known.current()
+    return current.folder if current else known.root / "none"
 
 
 def is_ready(folder: Path) -> bool:
-    """Whether the engine environment in this folder is whole and up to date."""
-    return virtual.is_ready(folder, recipe())
+    """Whether the engine environment in this folder is whole and up to date, or was chosen."""
+    known = Environments()
+    if folder.parent == known.root:
+        return any(one.folder == folder and one.state == READY for one in known.all())
+    return read_environment(folder).state == READY
 
 
 def installed_versions(folder: Path) -> dict[str, str]:
-    """Python and the packages in this folder's environment, as they were when it was made."""
-    return dict(marker(folder).get("checked", {}))
+    """Python and the main packages in this folder's environment, as they were when it was made."""
+    return dict(read_environment(folder).versions)
 
 
 def find_engine(

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import SetupError
-from .paths import import_folder, interpreter
-from .virtual import Observer, observed_run
+from .environments import DOWNLOADS
+from .installers import Console, Source, get_uv
+from .lock import specification
+from .paths import interpreter
 
-UV = "uv>=0.8"
 
-
-def base_interpreter(
-    folder: Path,
-    version: str,
-    observer: Observer,
-    variables: Mapping[str, str] | None = None,
-) -> Path:
+def base_interpreter(data: Path, console: Console, source: Source) -> Path:
     """An interpreter that can make virtual environments.
 
     A standalone Python (also inside a virtual environment) makes its own. An application that
-    embeds Python, as Slicer does, cannot: there uv, fetched by the application's own pip into
-    ``folder``, gets a private one.
+    embeds Python, as Slicer does, cannot: there uv gets a private one.
 
-    :param folder: where a private interpreter and uv may be put.
-    :param version: wanted version of a private one, e.g. ``3.12``.
-    :param variables: environment variables for uv; those of this process by default.
+    :param data: where a private interpreter and uv may be put.
+    :param source: where uv comes from.
     :raises SetupError: ``environment.no_interpreter``.
     """
     if not embedded():
         return Path(sys.executable)
-    return _managed_interpreter(folder, version, observer, variables)
+    try:
+        return _managed_interpreter(data.absolute(), console, source)
+    except SetupError as error:
+        raise _no_interpreter(f"{error.message}\n{error.details}") from error
 
 
 def embedded() -> bool:
@@ -43,8 +38,14 @@ def embedded() -> bool:
     return not re.fullmatch(r"python(w|[\d.]*)", Path(sys.executable).stem.lower())
 
 
-def application_python() -> Path:
-    """The command-line Python of the application: beside its executable (Slicer: PythonSlicer)."""
+def pip_python() -> Path:
+    """A Python whose pip can fetch uv: this one, or inside an application (Slicer: PythonSlicer)
+    the command-line Python beside its executable.
+
+    :raises SetupError: ``environment.no_interpreter``.
+    """
+    if not embedded():
+        return Path(sys.executable)
     suffix = ".exe" if sys.platform == "win32" else ""
     here = Path(sys.executable).parent
     for name in ("PythonSlicer", "python-real", "python3", "python"):
@@ -53,31 +54,31 @@ def application_python() -> Path:
     raise _no_interpreter("the application's own Python was not found")
 
 
-def _managed_interpreter(
-    folder: Path, version: str, observer: Observer, variables: Mapping[str, str] | None
-) -> Path:
-    def call(command: list[str | Path], variables: Mapping[str, str] | None) -> None:
-        code, lines = observed_run(command, observer, import_folder(), variables)
-        if code:
-            raise _no_interpreter("\n".join(lines[-40:]))
+def absolute_program(python: Path) -> Path:
+    """Where an interpreter lies that was named by its place here or its name on the search path:
+    commands work in another folder."""
+    return Path(shutil.which(python) or python).absolute()
 
-    folder = folder.absolute()  # the commands have another working folder
-    folder.mkdir(parents=True, exist_ok=True)
-    tools = folder / "tools"
-    observer.on_step(0.0, "Getting a private Python")
-    # The application's Python is the only one that needs the application's own variables.
-    install_uv = ["-m", "pip", "install", "--target", tools, "--upgrade", UV]
-    call([application_python(), *install_uv], None)
-    uv = tools / "bin" / ("uv.exe" if sys.platform == "win32" else "uv")
+
+def pip_console(console: Console) -> Console:
+    """What runs :func:`pip_python`: an application's Python is the only one that needs the
+    application's own variables."""
+    return Console(console.observer) if embedded() else console
+
+
+def _managed_interpreter(data: Path, console: Console, source: Source) -> Path:
+    uv = get_uv(pip_python(), data, pip_console(console), source)
+    version = specification()["python"]
     places = {
-        "UV_PYTHON_INSTALL_DIR": str(folder / "python"),  # also where the next command looks
-        "UV_CACHE_DIR": str(folder / "uv-cache"),
+        "UV_PYTHON_INSTALL_DIR": str(data / "python"),  # also where the next command looks
+        "UV_CACHE_DIR": str(data / DOWNLOADS),
     }
-    variables = {**(os.environ if variables is None else variables), **places}
+    what = "getting a private Python"
     # Nothing outside the folder: no link in the user's bin folder, no entry in Windows' registry.
-    call([uv, "python", "install", "--no-bin", "--no-registry", version], variables)
-    base = folder / "base"
-    call([uv, "venv", "--clear", "--python", version, "--managed-python", base], variables)
+    console.run([uv, "python", "install", "--no-bin", "--no-registry", version], what, places)
+    base = data / "base"
+    command = [uv, "venv", "--clear", "--python", version, "--managed-python", base]
+    console.run(command, what, places)
     return interpreter(base)
 
 

@@ -1,0 +1,149 @@
+"""Which environments there are, which one is used, and what is told of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from TotalSegmentatorLib import environment
+from TotalSegmentatorLib.environment import Environments, interpreter
+from TotalSegmentatorLib.environment.environments import NOTE, is_whole, python_of
+from TotalSegmentatorLib.environment.json_files import read_values, write_values
+from TotalSegmentatorLib.environment.lock import lock_version
+from TotalSegmentatorLib.errors import SetupError
+
+
+def make(known: Environments, name: str, **more: object) -> Path:
+    """An environment of the packages that are locked now."""
+    folder = known.root / name
+    interpreter(folder).parent.mkdir(parents=True)
+    interpreter(folder).touch()
+    (folder / "pyvenv.cfg").write_text("home = /usr\nversion_info = 3.12.1\n")
+    values = {"folder": str(folder), "lock": lock_version(), "build": "cpu", **more}
+    write_values(folder / NOTE, {"versions": {"torch": "2.13.0"}, **values})
+    return folder
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch) -> Environments:
+    """The user's environments, of which there are none yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "python"))  # no checkout
+    return Environments()
+
+
+def test_nothing_is_there(known):
+    assert known.all() == ()
+    assert known.current() is None
+    assert known.previous() is None
+    folder = environment.default_folder()
+    assert not environment.is_ready(folder) and not folder.exists()
+    assert environment.installed_versions(folder) == {}
+    with pytest.raises(SetupError) as caught:
+        known.use("any")
+    assert caught.value.remedy == "There are: none."
+
+
+def test_the_one_in_use_is_the_engine(known):
+    first, second = make(known, "first"), make(known, "second")
+    known.use("second")
+    assert environment.default_folder() == second
+    assert environment.find_engine().python == interpreter(second)
+    assert environment.installed_versions(second) == {"torch": "2.13.0"}
+    assert [one.name for one in known.all()] == ["second", "first"]
+    known.use("first")
+    assert environment.find_engine().python == interpreter(first)
+    assert known.previous().name == "second"
+
+
+def test_use_of_the_one_in_use_keeps_the_way_back(known):
+    make(known, "first"), make(known, "second")
+    known.use("first")
+    known.use("second")
+    known.use("second")
+    assert known.previous().name == "first"
+
+
+def test_other_packages_are_out_of_date_unless_chosen(known):
+    folder = make(known, "older", lock="00000000")
+    assert known.current() is None
+    assert [one.state for one in known.all()] == ["outdated"]
+    assert not environment.is_ready(folder)
+    known.use("older")
+    assert environment.is_ready(folder)
+    assert environment.default_folder() == folder
+    values = read_values(known.root / "current.json")
+    write_values(known.root / "current.json", {**values, "lock": "another version's"})
+    assert not environment.is_ready(folder)
+    with pytest.raises(SetupError) as caught:
+        environment.find_engine()
+    assert "out of date" in caught.value.message
+
+
+def test_moved_or_half_made_ones_are_broken(known):
+    folder = make(known, "one")
+    moved = folder.rename(folder.with_name("moved"))
+    assert not is_whole(moved)
+    half = make(known, "half")
+    (half / NOTE).unlink()
+    assert {one.name: one.state for one in known.all()} == {"moved": "broken", "half": "broken"}
+    assert known.current() is None
+
+
+def test_what_installations_leave_is_no_environment(known):
+    make(known, "one")
+    make(known, "one.new-0123ab", folder=str(known.root / "one"))
+    make(known, "one.old-0123ab")
+    (known.root / "notes").mkdir()
+    (known.root / "one.lock").write_text("")
+    assert [one.name for one in known.all()] == ["one"]
+
+
+def test_removing_the_one_in_use(known):
+    folder = make(known, "one")
+    make(known, "two")
+    downloads = known.root.parent / "downloads"
+    downloads.mkdir()
+    known.use("one")
+    known.remove("one")
+    assert not folder.exists() and downloads.exists()
+    assert [path.name for path in known.root.iterdir() if path.is_dir()] == ["two"]
+    assert known.current().name == "two"
+    known.remove("two")
+    assert not downloads.exists()
+
+
+def test_information_for_a_forum(known):
+    folder = make(known, "one", source="the package index (PyPI)", installer="uv 1", made="then")
+    with open(folder / "big", "wb") as file:
+        file.truncate(200_000_000)
+    text = known.information("one")
+    assert "torch 2.13.0" in text
+    assert "Size: 0.2 GB" in text
+    assert "then by uv 1" in text
+    assert str(Path.home()) not in text  # it holds the user's name
+
+
+def test_note_that_says_nonsense(known):
+    folder = make(known, "one")
+    for content in ("", "[1]", '{"folder": 5, "versions": "many"}'):
+        (folder / NOTE).write_text(content)
+        assert known.all()[0].state == "broken"
+        assert environment.installed_versions(folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("version = 3.11.7\n", "3.11"),
+        ("uv = 0.8\nversion_info = 3.13.0\n", "3.13"),
+        ("home = x\n", ""),
+    ],
+)
+def test_python_of_an_environment(tmp_path, text, version):
+    (tmp_path / "pyvenv.cfg").write_text(text)
+    assert python_of(tmp_path) == version

@@ -1,0 +1,28 @@
+"""The table of faults in Docs/installation-faults.md: what was broken, and what people are told.
+
+Tests note their outcomes here. With ``FAULT_TABLE=FILE`` in the environment the rows are written:
+
+    FAULT_TABLE=rows.md pytest Testing/Python/environment/test_installation_faults.py
+"""
+
+from __future__ import annotations
+
+import os
+
+from TotalSegmentatorLib.errors import SegmentationError
+
+
+def note(fault: str, outcome: SegmentationError | str) -> None:
+    """Note what came of a fault.
+
+    :param outcome: the error, or what happens without one.
+    """
+    path = os.environ.get("FAULT_TABLE")
+    if not path:
+        return
+    if isinstance(outcome, SegmentationError):
+        text, code = f"“{outcome.message}” {outcome.remedy}".strip(), f"`{outcome.code}`"
+    else:
+        text, code = outcome, "-"
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"| {fault} | {code} | {text} |\n")
