@@ -167,6 +167,5 @@ def check(runs: Runs, settings: Settings) -> Runs:
     tasks = [catalog.task(one.task) for one in runs.requests if one.task != CUSTOM_TASK]
     environment.check_licence([t.title for t in tasks if t.licensed], settings.engine.variables)
     models = [model for one in runs.requests for model in engines.downloaded_models(one)]
-    models = list(dict.fromkeys(models))
     environment.check_weights(models, settings.weights_folder, settings.may_download)
     return runs

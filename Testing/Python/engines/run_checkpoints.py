@@ -21,11 +21,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator"))
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.engines.kept import Kept
+from TotalSegmentatorLib.engines.known_weights import KNOWN_WEIGHTS
 from TotalSegmentatorLib.engines.nnunet.checkpoints import load_checkpoint
 from TotalSegmentatorLib.engines.nnunet.model_folder import ModelFolder, open_model_folder
 from TotalSegmentatorLib.engines.nnunet.models import CatalogModels
 from TotalSegmentatorLib.engines.nnunet.network import check_classes
 from TotalSegmentatorLib.errors import InputError
+from TotalSegmentatorLib.jobs.checksums import sha256_of
 
 CPU = torch.device("cpu")
 UNET = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
@@ -116,9 +118,29 @@ def of_a_task(folder: Path) -> dict[str, Any]:
     }
     (place / "plans.json").write_text(json.dumps(plans()), "utf-8")
     answer["checkpoint"] = outcome(lambda: models.check_harmless(model))
+    answer["known"] = of_a_known_one(folder, models, model)
     before = models.stamp(model)
     (place / "dataset.json").write_text(json.dumps({"labels": {"liver": 1}}), "utf-8")
     return {**answer, "stamped": models.stamp(model) != before}
+
+
+def of_a_known_one(folder: Path, models: CatalogModels, model: catalog.Model) -> dict[str, Any]:
+    """The same, when its checksum stands in the list of published ones; and when plans do harm."""
+    network = folder / model.folder / model.subfolder
+    listed = folder / "known.json"
+    os.environ[KNOWN_WEIGHTS] = str(listed)
+    answer = {}
+    for name, text in (("no list", ""), ("odd list", '{"checkpoints": {}}'), ("not a list", "[]")):
+        listed.write_text(text)
+        answer[name] = outcome(lambda: models.check_harmless(model))
+    digest = sha256_of(network / "fold_0" / "checkpoint_final.pth")
+    listed.write_text(json.dumps({"checkpoints": ["0", digest]}))
+    answer["listed"] = outcome(lambda: models.check_harmless(model))
+    (network / "plans.json").write_text(json.dumps(plans(nonlin="subprocess.Popen")), "utf-8")
+    answer["listed, other plans"] = outcome(lambda: models.check_harmless(model))
+    (network / "plans.json").write_text(json.dumps(plans()), "utf-8")
+    del os.environ[KNOWN_WEIGHTS]
+    return answer
 
 
 def plans(network: str = UNET, **classes: str | None) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 python run_engine_code.py derived FOLDER
 python run_engine_code.py threads
 python run_engine_code.py options FOLDER
-python run_engine_code.py downloads FOLDER
+python run_engine_code.py weights FOLDER
 """
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import nibabel
@@ -16,11 +15,13 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator"))
+from TotalSegmentatorLib.catalog import Model
 from TotalSegmentatorLib.engines import downloaded_models
 from TotalSegmentatorLib.engines.contract import Reporter, Run
 from TotalSegmentatorLib.engines.devices import cpu_threads
 from TotalSegmentatorLib.engines.totalsegmentator import SPEC, engine
 from TotalSegmentatorLib.engines.totalsegmentator.derived import write_derived
+from TotalSegmentatorLib.errors import SegmentationError
 from TotalSegmentatorLib.images import Image, read_labelmap, write_nifti
 from TotalSegmentatorLib.jobs import JobContext, Request
 
@@ -96,7 +97,8 @@ def options(folder: Path) -> dict:
         called.update(arguments, seen_threads=torch.get_num_threads())
         return nibabel.Nifti1Image(labels.array.T.astype(np.uint8), AFFINE)
 
-    engine.get_models = lambda models, report: None
+    engine.check_models = lambda models: None
+    engine.CatalogModels.check_harmless = lambda self, model: None
     engine._official_function = lambda run: stand_in
     given = {"remove_small_blobs": True, "small_blobs_mm3": 75.0, "threads": 3, "force_split": True}
     request = Request("body", "totalsegmentator", structures=("skin",), device="cpu", options=given)
@@ -106,31 +108,51 @@ def options(folder: Path) -> dict:
     return {**called, "provenance": threads, "own": list(result.label_names), "derived": names}
 
 
-def downloads(folder: Path) -> dict:
-    """What is got of two models, of which one is there, and which step takes the time of it."""
+def weights(folder: Path) -> dict:
+    """The errors of runs without one of two models, and with code in one of them; whether the
+    package was called, or asked to download."""
     from totalsegmentator import config, libs
 
     image, labels = body_in_air()
     write_nifti(image, folder / "image.nii")
     request = Request("body", "totalsegmentator", device="cpu", options={"body_seg": True})
-    models = downloaded_models(request)
-    (folder / models[0].folder).mkdir()
-    got: list = []
-
-    def get(id: int) -> None:
-        got.append(id)
-        time.sleep(0.5)
-        (folder / models[1].folder).mkdir()
-
+    called: list = []
     array = labels.array.T.astype(np.uint8)
-    engine._official_function = lambda run: lambda *_, **__: nibabel.Nifti1Image(array, AFFINE)
+
+    def stand_in(*_, **__):
+        called.append("the package")
+        return nibabel.Nifti1Image(array, AFFINE)
+
+    engine._official_function = lambda run: stand_in
     config.get_weights_dir = lambda: folder
-    libs.download_pretrained_weights = get
-    timings = [engine.run(a_run(folder, request)).timings_s for _ in range(2)]
-    return {"needed": [model.dataset_id for model in models], "got": got, "timings": timings}
+    libs.download_pretrained_weights = called.append
+
+    def outcome() -> list:
+        try:
+            engine.run(a_run(folder, request))
+        except SegmentationError as error:
+            return [error.code, str(error)]
+        return []
+
+    first, second = downloaded_models(request)
+    plain = {"network_weights": {}, "trainer_name": "", "init_args": {}}
+    put_model(folder, first, plain)
+    answer = {"missing": outcome(), "folders": [first.folder, second.folder]}
+    put_model(folder, second, {**plain, "more": Path("code")})
+    answer |= {"with code": outcome(), "called": list(called)}
+    put_model(folder, second, plain)
+    return {**answer, "whole": outcome(), "called at last": called}
+
+
+def put_model(folder: Path, model: Model, checkpoint: dict) -> None:
+    place = folder / model.folder / model.subfolder
+    (place / "fold_0").mkdir(parents=True, exist_ok=True)
+    (place / "plans.json").write_text('{"configurations": {}}')
+    (place / "dataset.json").write_text('{"labels": {}}')
+    torch.save(checkpoint, place / "fold_0" / "checkpoint_final.pth")
 
 
 command, *folders = sys.argv[1:]
-commands = {"derived": derived, "threads": threads, "options": options, "downloads": downloads}
+commands = {"derived": derived, "threads": threads, "options": options, "weights": weights}
 answer = commands[command](*map(Path, folders))
 sys.__stdout__.write(json.dumps(answer) + "\n")

@@ -53,6 +53,14 @@ def test_a_remedy_for_a_task_can_be_followed(answer, what):
     assert "trust_model" not in found["text"] and answer["task"]["folder"] in found["text"]
 
 
+def test_a_published_checkpoint_may_hold_more_than_plain_weights(answer):
+    """A release may hold what no other one did. Its plans are read by the same rules all the
+    same."""
+    found = answer["task"]["known"]
+    assert found.pop("listed") == {"value": None}
+    assert [one["code"] for one in found.values()] == [UNTRUSTED] * 4
+
+
 def test_a_model_with_another_description_is_another_model(answer):
     assert answer["task"]["stamped"]
 

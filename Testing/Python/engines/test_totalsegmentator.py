@@ -153,13 +153,16 @@ def test_options_reach_the_package(engine, tmp_path):
     assert called["own"] == [] and called["derived"] == [["skin"]]
 
 
-def test_a_download_is_a_step_of_its_own(engine, tmp_path):
-    """Only of what is not there, and not a part of the time that computing takes."""
-    answer = in_engine(engine, "downloads", tmp_path)
-    assert answer["needed"] == [300, 299] and answer["got"] == [299]
-    first, second = answer["timings"]
-    assert first["downloading_the_weights"] >= 0.5 > first["running_the_network"]
-    assert "downloading_the_weights" not in second
+def test_the_package_gets_only_models_that_are_here_and_hold_no_code(engine, tmp_path):
+    """It would download what is missing, and run whatever code a checkpoint holds."""
+    answer = in_engine(engine, "weights", tmp_path)
+    first, second = answer["folders"]
+    code, text = answer["missing"]
+    assert code == "weights.missing" and second in text and first not in text
+    code, text = answer["with code"]
+    assert code == "input.untrusted_model" and second in text
+    assert answer["called"] == []
+    assert answer["whole"] == [] and answer["called at last"] == ["the package"]
 
 
 def test_cancel_in_the_network(engine, weights, sample, runs):

@@ -1,31 +1,29 @@
-"""Knowing early whether weights are there as a whole."""
+"""Which models are there as a whole, what is noted of them, and removing them."""
 
 from __future__ import annotations
 
 import errno
-import socket
-import zipfile
+import json
 from pathlib import Path
 
 import pytest
+from support.weights_files import put_model
 
 from TotalSegmentatorLib import catalog, environment
-from TotalSegmentatorLib.environment import weights
+from TotalSegmentatorLib.environment import UserSettings, network, save_settings, weights
+from TotalSegmentatorLib.environment.weights import records, store
 from TotalSegmentatorLib.errors import SetupError
 
 MODELS = catalog.task("total").required_models("normal")
 
 
-def put_model(folder: Path, model: catalog.Model) -> Path:
-    """A folder that looks like a downloaded model; returns its checkpoint."""
-    place = folder / model.folder / model.subfolder
-    (place / "fold_0").mkdir(parents=True)
-    for name in ("plans.json", "dataset.json"):
-        (place / name).write_text("{}")
-    checkpoint = place / "fold_0" / "checkpoint_final.pth"
-    with zipfile.ZipFile(checkpoint, "w") as archive:
-        archive.writestr("archive/data.pkl", bytes(100_000))
-    return checkpoint
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch) -> Path:
+    """The user's folders during a test."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "USERPROFILE", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(folder))
+    return folder
 
 
 def test_total_needs_five_models():
@@ -37,18 +35,97 @@ def test_what_is_missing_is_named(tmp_path):
     assert environment.missing_models(MODELS, tmp_path) == MODELS[1:]
 
 
-@pytest.mark.parametrize("damage", ["plans.json", "dataset.json", "cut", "empty", "no checkpoint"])
-def test_half_unzipped_model_is_not_there(tmp_path, damage):
-    checkpoint = put_model(tmp_path, MODELS[0])
-    if damage == "cut":
-        checkpoint.write_bytes(checkpoint.read_bytes()[:50_000])
-    elif damage == "empty":
+DAMAGES = ["plans.json", "dataset.json", "cut", "empty", "no checkpoint"]
+
+
+def damage(checkpoint: Path, how: str) -> None:
+    if how == "cut":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:5_000])
+    elif how == "empty":
         checkpoint.write_bytes(b"")
-    elif damage == "no checkpoint":
+    elif how == "no checkpoint":
         checkpoint.unlink()
     else:
-        (checkpoint.parents[1] / damage).unlink()
-    assert not weights.is_present(MODELS[0], tmp_path)
+        (checkpoint.parents[1] / how).unlink()
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_half_unzipped_model_is_damaged(tmp_path, how):
+    damage(put_model(tmp_path, MODELS[0]), how)
+    assert store.state_of(MODELS[0], tmp_path) == "damaged"
+    assert environment.missing_models(MODELS[:1], tmp_path) == MODELS[:1]
+    (finding,) = weights.verify(tmp_path, MODELS)
+    assert (finding.state, finding.repair) == ("error", "download_weights")
+
+
+def test_every_fold_must_be_there(tmp_path):
+    (model,) = catalog.task("aorta_annulus").speeds["normal"]
+    checkpoint = put_model(tmp_path, model)
+    assert store.state_of(model, tmp_path) == "present"
+    (checkpoint.parents[1] / "fold_4" / checkpoint.name).unlink()
+    assert store.state_of(model, tmp_path) == "damaged"
+
+
+def test_every_model_of_every_task_is_listed(tmp_path):
+    put_model(tmp_path, MODELS[1])
+    found = {entry.model: entry for entry in weights.entries(tmp_path)}
+    for task in catalog.tasks():
+        for model in (model for models in task.speeds.values() for model in models):
+            if model.release or task.licensed:
+                assert task.id in found[model].tasks
+                assert found[model].licensed == task.licensed == (not found[model].archive)
+    assert all(entry.archive or entry.licensed for entry in found.values())
+    there = [entry for entry in found.values() if entry.state == "present"]
+    assert [entry.model for entry in there] == [MODELS[1]]
+    assert 10_000 < there[0].size_bytes < 20_000 and not there[0].verified  # of others
+    assert found[MODELS[0]].size_bytes == catalog.archive(MODELS[0]).size_bytes
+    (face,) = catalog.task("face").speeds["normal"]
+    assert found[face].size_bytes == 0
+
+
+def test_weights_of_others_are_told_from_published_ones(tmp_path):
+    checkpoint = put_model(tmp_path, MODELS[0])
+    (finding,) = weights.verify(tmp_path, MODELS)
+    assert finding.state == "warning" and "is unknown" in finding.message
+    origin = records.Origin("file.zip", "0" * 64, "github.com", True)
+    records.write_record(origin, tmp_path / MODELS[0].folder)
+    (finding,) = weights.verify(tmp_path, MODELS)
+    assert finding.state == "ok" and weights.entries(tmp_path)[0].verified
+    content = bytearray(checkpoint.read_bytes())
+    content[5000] ^= 1  # as a bad disk does: the file is as long as it was
+    checkpoint.write_bytes(content)
+    (finding,) = weights.verify(tmp_path, MODELS)
+    assert finding.state == "error"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"archive": "x"}', "\0", '{"checkpoints": 3}'])
+def test_a_bad_record_is_none(tmp_path, text):
+    put_model(tmp_path, MODELS[0])
+    (tmp_path / MODELS[0].folder / "weights.json").write_text(text)
+    assert not weights.entries(tmp_path)[0].verified
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"archives": [], "checkpoints": {}}'])
+def test_a_bad_list_of_checksums_is_empty(text):
+    path = records.known_file()
+    path.parent.mkdir()
+    path.write_text(text)
+    assert records.known_archive("release/file.zip") == ""
+    records.remember_archive("release/file.zip", "12")
+    records.remember_checkpoints(["34"])
+    assert json.loads(path.read_text()) == {
+        "archives": {"release/file.zip": "12"},
+        "checkpoints": ["34"],
+    }
+
+
+def test_without_a_home_nothing_is_known_and_nothing_fails(monkeypatch):
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(records, "user_data_folder", nowhere)
+    records.remember_archive("release/file.zip", "12")
+    assert records.known_archive("release/file.zip") == ""
 
 
 def test_download_needs_consent(tmp_path):
@@ -63,34 +140,35 @@ def test_offline_is_known_before_the_start(tmp_path, monkeypatch):
     def refuse(*arguments: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(weights, "getproxies", dict)
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(network, "getproxies", dict)
+    monkeypatch.setattr(network.socket, "create_connection", refuse)
+    monkeypatch.setattr(network, "_ONLINE_TIMEOUT_S", 0.1)
     with pytest.raises(SetupError) as caught:
         environment.check_weights(MODELS, tmp_path, may_download=True)
     assert caught.value.code == "weights.offline"
     assert "proxy" in caught.value.remedy
+    save_settings(UserSettings(weights_mirror="http://mirror.example.org"))  # may be near
+    assert environment.check_weights(MODELS, tmp_path, may_download=True) == MODELS
 
 
-def test_damaged_model_is_set_aside_for_the_download(tmp_path, monkeypatch):
+def test_what_must_be_got_is_returned(tmp_path, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(store, "is_online", lambda purpose: asked.append(purpose) or True)
+    put_model(tmp_path, MODELS[0])
+    assert environment.check_weights(MODELS, tmp_path, may_download=True) == MODELS[1:]
+    (face,) = catalog.task("face").speeds["normal"]
+    assert environment.check_weights([face], tmp_path, may_download=True) == (face,)
+    assert asked == ["weights", "licensed_weights"]
+    assert environment.check_weights(MODELS[:1], tmp_path, may_download=False) == ()
+
+
+def test_a_folder_that_may_not_be_read_is_told_in_one_sentence(tmp_path, monkeypatch):
     checkpoint = put_model(tmp_path, MODELS[0])
-    checkpoint.write_bytes(b"")
-    monkeypatch.setattr(weights, "is_online", lambda purpose: True)
-    environment.check_weights(MODELS[:1], tmp_path, may_download=True)
-    assert [path.name for path in tmp_path.iterdir()] == [MODELS[0].folder + ".damaged1"]
-
-
-@pytest.mark.parametrize("what", ["open", "rename"])
-def test_a_folder_that_may_not_be_used_is_told_in_one_sentence(tmp_path, monkeypatch, what):
-    checkpoint = put_model(tmp_path, MODELS[0])
-    if what == "rename":
-        checkpoint.write_bytes(b"")
 
     def refuse(*arguments: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(checkpoint))
 
-    monkeypatch.setattr(weights, "is_online", lambda purpose: True)
-    monkeypatch.setattr(Path, "rename", refuse)
-    monkeypatch.setattr(weights, "_is_whole", refuse if what == "open" else lambda path: False)
+    monkeypatch.setattr(store, "_has_end", refuse)
     with pytest.raises(SetupError) as caught:
         environment.check_weights(MODELS[:1], tmp_path, may_download=True)
     assert caught.value.code == "weights.unreadable"
@@ -103,11 +181,44 @@ def test_a_folder_that_may_not_be_used_is_told_in_one_sentence(tmp_path, monkeyp
     [
         ({"TOTALSEG_WEIGHTS_PATH": "/w", "TOTALSEG_HOME_DIR": "/h"}, Path("/w")),
         ({"TOTALSEG_HOME_DIR": "/h"}, Path("/h/nnunet/results")),
-        ({}, Path.home() / ".totalsegmentator" / "nnunet" / "results"),
+        ({}, Path("HOME/.totalsegmentator/nnunet/results")),
     ],
 )
-def test_folder_follows_the_official_package(variables, expected):
-    assert environment.weights_folder(variables) == expected
+def test_folder_follows_the_official_package(variables, expected, home):
+    parts = [str(home) if part == "HOME" else part for part in expected.parts]
+    assert environment.weights_folder(variables) == Path(*parts)
+
+
+def test_folder_that_the_user_has_set():
+    save_settings(UserSettings(weights_folder="/mine"))
+    assert environment.weights_folder({}) == Path("/mine")
+    assert environment.weights_folder({"TOTALSEG_HOME_DIR": "/h"}) == Path("/mine")
+    assert environment.weights_folder({"TOTALSEG_WEIGHTS_PATH": "/w"}) == Path("/w")
+
+
+def test_removed_models_are_gone_and_others_stay(tmp_path):
+    for model in MODELS[:2]:
+        put_model(tmp_path, model)
+    (tmp_path / ".downloads").mkdir()
+    part = tmp_path / ".downloads" / f"{MODELS[2].folder}.zip.part"
+    part.write_bytes(b"half")
+    freed = weights.remove([MODELS[0], MODELS[2], MODELS[3]], tmp_path)
+    assert 10_000 < freed < 20_000
+    assert environment.missing_models(MODELS[:2], tmp_path) == (MODELS[0],)
+    assert not (tmp_path / MODELS[0].folder).exists() and not part.exists()
+
+
+def test_a_model_that_cannot_be_removed_stays_whole(tmp_path, monkeypatch):
+    put_model(tmp_path, MODELS[0])
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(store.os, "replace", refuse)
+    with pytest.raises(SetupError) as caught:
+        weights.remove(MODELS, tmp_path)
+    assert caught.value.code == "weights.not_writable"
+    assert store.state_of(MODELS[0], tmp_path) == "present"
 
 
 def test_downloads_are_summed_up_once_each():

@@ -32,6 +32,11 @@ class Archive:
     size_bytes: int
     sha256: str
 
+    @property
+    def key(self) -> str:
+        """Release and file, as in an address: ``v2.0.0-weights/Dataset299_body_1559subj.zip``."""
+        return f"{self.release}/{self.file}"
+
 
 def archive(model: Model) -> Archive | None:
     """The archive of a model; None if there is no public one (weights that need a licence)."""

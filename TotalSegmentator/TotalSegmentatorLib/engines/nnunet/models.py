@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ... import catalog
 from ...errors import InputError
+from ...jobs.checksums import sha256_of
 from ..kept import Kept
+from ..known_weights import is_known
 from .checkpoints import load_checkpoint
 from .model_folder import ModelFolder, open_model_folder
 from .network import Network, build_network, check_classes
 from .plans import Plans, check_trainer, read_plans
-
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class CatalogModels:
             folder = self.folder(model)
             check_classes(folder.plans)
             for fold in folder.folds:
-                load_checkpoint(folder.checkpoint(fold))
+                _load_checkpoint(folder.checkpoint(fold))
 
     def stamp(self, model: catalog.Model) -> Hashable:
         """Another value if the model was replaced by another one."""
@@ -104,22 +104,12 @@ def _downloaded(model: catalog.Model) -> Iterator[None]:
         yield
     except InputError as error:
         remedy = f"Delete '{model.folder}' in the weights folder: the next run downloads it again."
-        if error.code == "input.untrusted_model":  # a release may hold what no other one did
-            remedy += " If that does not help, choose the engine totalsegmentator, and report it."
         raise InputError(error.code, error.message, remedy, error.details) from error
 
 
 def weights_sha256(folder: ModelFolder) -> tuple[str, ...]:
     """Checksum of each fold's checkpoint, for models that others load."""
-    return tuple(_sha256(folder.checkpoint(fold)) for fold in folder.folds)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    return tuple(sha256_of(folder.checkpoint(fold)) for fold in folder.folds)
 
 
 def load_model(folder: ModelFolder, device: torch.device, kept: Kept, trusted: bool) -> Model:
@@ -145,7 +135,7 @@ def _load(folder: ModelFolder, device: torch.device, trusted: bool) -> Model:
     mirror_axes: tuple[int, ...] = ()
     networks = []
     for fold in folder.folds:
-        checkpoint = load_checkpoint(folder.checkpoint(fold), trusted)
+        checkpoint = _load_checkpoint(folder.checkpoint(fold), trusted)
         if plans is None:  # as nnU-Net does, which asks the first fold
             check_trainer(checkpoint["trainer_name"])
             configuration = checkpoint["init_args"]["configuration"]
@@ -156,8 +146,18 @@ def _load(folder: ModelFolder, device: torch.device, trusted: bool) -> Model:
     return Model(folder, plans, tuple(networks), mirror_axes, _digests(folder))
 
 
+def _load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
+    """As :func:`.checkpoints.load_checkpoint`; a published one may hold more than plain data."""
+    try:
+        return load_checkpoint(path, trusted)
+    except InputError as error:
+        if error.code != "input.untrusted_model" or not is_known(path):
+            raise
+        return load_checkpoint(path, trusted=True)
+
+
 def _digests(folder: ModelFolder) -> tuple[Future[str], ...]:
     beside = ThreadPoolExecutor(1)
-    digests = [beside.submit(_sha256, folder.checkpoint(fold)) for fold in folder.folds]
+    digests = [beside.submit(sha256_of, folder.checkpoint(fold)) for fold in folder.folds]
     beside.shutdown(wait=False)
     return tuple(digests)

@@ -8,7 +8,6 @@ from pathlib import Path
 from ... import catalog
 from ...catalog import Model
 from ...errors import SetupError
-from ..contract import DOWNLOAD, Reporter
 
 
 def check_licence(task: str) -> None:
@@ -36,16 +35,16 @@ def weights_folder() -> Path:
     return Path(config.get_weights_dir())
 
 
-def get_models(models: Sequence[Model], report: Reporter) -> None:
-    """Get the models that are not here; a step of its own, as its time says nothing about others.
+def check_models(models: Sequence[Model]) -> None:
+    """Nothing is downloaded here: the application does so before a run, see ``session.py``.
 
-    The package takes any folder of the right name for a model; see ``environment/weights.py``.
+    :raises SetupError: ``weights.missing``.
     """
     folder = weights_folder()
-    missing = [model for model in models if not (folder / model.folder).exists()]
+    missing = [model.folder for model in models if not (folder / model.folder).exists()]
     if missing:
-        from totalsegmentator import libs
-
-        with report.timed(DOWNLOAD):
-            for model in missing:
-                libs.download_pretrained_weights(model.dataset_id)
+        raise SetupError(
+            "weights.missing",
+            f"The weights are not on this computer ({', '.join(missing)}).",
+            "Allow the download, or put the folders into the weights folder yourself.",
+        )

@@ -1,0 +1,313 @@
+"""Which trained models are on this computer, and in which state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ... import catalog, remedies
+from ...catalog import TYPICAL_BYTES, Archive, Model, archive
+from ...errors import SetupError
+from ...jobs.workspace import try_lock
+from ..findings import ERROR, OK, WARNING, Finding
+from ..network import FULL_DISK, is_online
+from ..observer import Observer
+from ..paths import official_folder
+from ..settings import load_settings
+from .records import checkpoint_sums, read_record
+
+PRESENT, MISSING, DAMAGED = "present", "missing", "damaged"
+_POLL_S = 0.2
+_CHECKPOINT = "checkpoint_final.pth"
+# Below the weights folder: what is on its way in or out, and locks.
+_WORK = ".downloads"
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """A model of the catalogue, and what of it is on this computer.
+
+    :param tasks: ids of the tasks whose result it gives.
+    :param archive: what it is downloaded from; None for weights that need a licence.
+    :param licensed: whether a licence number is needed to download it.
+    :param state: ``present``, ``missing`` or ``damaged``.
+    :param size_bytes: what is on the disk, or would be downloaded; 0: nobody knows.
+    :param verified: whether it came from the published archive, by its checksum.
+    """
+
+    model: Model
+    tasks: tuple[str, ...]
+    archive: Archive | None
+    licensed: bool
+    state: str
+    size_bytes: int
+    verified: bool
+
+
+def weights_folder(variables: Mapping[str, str] | None = None) -> Path:
+    """Where weights are: as the environment says, else as the user has set, else where the official
+    package keeps them.
+
+    :param variables: environment variables of the engine; None: those of this process.
+    """
+    variables = os.environ if variables is None else variables
+    chosen = variables.get("TOTALSEG_WEIGHTS_PATH") or load_settings().weights_folder
+    return Path(chosen) if chosen else official_folder(variables) / "nnunet" / "results"
+
+
+def entries(folder: Path) -> tuple[WeightsEntry, ...]:
+    """All models that can be had, in the order of the catalogue.
+
+    :raises SetupError: ``weights.unreadable``.
+    """
+    return tuple(_entry(model, folder) for model in known_models().values())
+
+
+def known_models() -> dict[str, Model]:
+    """All models that can be had, by the names of their folders, in the order of the catalogue."""
+    return {
+        model.folder: model
+        for task in catalog.tasks()
+        for models in task.speeds.values()
+        for model in models
+        if task.licensed or archive(model)
+    }
+
+
+def _entry(model: Model, folder: Path) -> WeightsEntry:
+    tasks = [t for t in catalog.tasks() if any(model in models for models in t.speeds.values())]
+    published, state = archive(model), state_of(model, folder)
+    place = folder / model.folder
+    record = read_record(place) if state == PRESENT else None
+    size = published.size_bytes if published else 0
+    if state == PRESENT:
+        with unreadable(model):
+            size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    return WeightsEntry(
+        model,
+        tuple(task.id for task in tasks),
+        published,
+        published is None,
+        state,
+        size,
+        bool(record and record.verified),
+    )
+
+
+def state_of(model: Model, folder: Path) -> str:
+    """``present``, ``missing`` or ``damaged``.
+
+    The official package takes a folder left by an interrupted download for a model. Here the
+    description and the checkpoints must be there, and a checkpoint must have the end that its zip
+    format writes last.
+
+    :raises SetupError: ``weights.unreadable``.
+    """
+    place = folder / model.folder
+    with unreadable(model):
+        if not place.exists():
+            return MISSING
+        return PRESENT if is_whole(model, place) else DAMAGED
+
+
+def is_whole(model: Model, place: Path) -> bool:
+    """Whether all of a model is there.
+
+    :param place: its folder.
+    :raises OSError: if a file cannot be read.
+    """
+    network = place / model.subfolder
+    folds = [f"fold_{fold}" for fold in model.folds] or ["fold_*"]
+    checkpoints = [path for fold in folds for path in network.glob(f"{fold}/{_CHECKPOINT}")]
+    return (
+        all((network / name).is_file() for name in ("plans.json", "dataset.json"))
+        and len(checkpoints) >= len(folds)
+        and all(map(_has_end, checkpoints))
+    )
+
+
+def _has_end(checkpoint: Path) -> bool:
+    with open(checkpoint, "rb") as file:
+        start = file.read(4)
+        file.seek(max(0, checkpoint.stat().st_size - 65_557))  # the longest end record of a zip
+        end = file.read()
+    # Checkpoints of older nnU-Nets are plain pickles, whose end says nothing.
+    return bool(start) and (start != b"PK\x03\x04" or b"PK\x05\x06" in end)
+
+
+def missing_models(models: Sequence[Model], folder: Path) -> tuple[Model, ...]:
+    """Those of the models that must still be got: they are missing, or damaged.
+
+    :raises SetupError: ``weights.unreadable``.
+    """
+    return tuple(model for model in models if state_of(model, folder) != PRESENT)
+
+
+def download_bytes(models: Sequence[Model]) -> int:
+    """The size of the models' archives together.
+
+    Weights that need a licence have no public archive; they count as much as a typical one.
+    """
+    found = [archive(model) for model in dict.fromkeys(models)]
+    return sum(one.size_bytes if one else TYPICAL_BYTES for one in found)
+
+
+def download_mb(models: Sequence[Model]) -> int:
+    """:func:`download_bytes` in millions of bytes, for people."""
+    return round(download_bytes(models) / 1e6)
+
+
+def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> tuple[Model, ...]:
+    """Fail early if a run would stop for lack of weights.
+
+    :param may_download: whether the user agreed to a download.
+    :returns: what must be got before the run.
+    :raises SetupError: ``weights.missing`` without consent, ``weights.offline`` without internet,
+        ``weights.unreadable`` if the folder cannot be used.
+    """
+    missing = missing_models(tuple(dict.fromkeys(models)), folder)
+    if not missing:
+        return ()
+    names = ", ".join(model.folder for model in missing)
+    what = "of this task" if len(missing) == 1 else "of what was asked for"
+    if not may_download:
+        raise SetupError(
+            "weights.missing",
+            f"The weights {what} are not on this computer ({names}).",
+            "Allow the download, or put the folders into the weights folder yourself.",
+        )
+    purposes = {"weights" if archive(model) else "licensed_weights" for model in missing}
+    if load_settings().weights_mirror:
+        purposes.discard("weights")
+    if not all(map(is_online, purposes)):
+        raise SetupError(
+            "weights.offline",
+            f"The weights {what} are missing ({names}), and the internet is out of reach.",
+            "Connect to the internet, set the proxy, or copy the folders into the weights folder.",
+        )
+    return missing
+
+
+def verify(
+    folder: Path, models: Sequence[Model], observer: Observer | None = None
+) -> tuple[Finding, ...]:
+    """Compare every checkpoint with what was noted when its model was got.
+
+    :param models: those that are missing are left out.
+    :raises SetupError: ``weights.unreadable``.
+    :raises CancelledError: if the observer says so.
+    """
+    observer = observer or Observer()
+    there = [model for model in models if state_of(model, folder) != MISSING]
+    findings = []
+    for number, model in enumerate(there):
+        observer.on_step(number / len(there), f"Checking the weights {model.folder}")
+        with unreadable(model):
+            findings.append(_verified(model, folder, observer))
+    return tuple(findings)
+
+
+def _verified(model: Model, folder: Path, observer: Observer) -> Finding:
+    place, check = folder / model.folder, f"weights.{model.folder}"
+    record = read_record(place)
+    damaged = not is_whole(model, place)
+    if record and not damaged:
+        damaged = checkpoint_sums(place, observer.check) != record.checkpoints
+    if damaged:
+        text, remedy = f"The weights {model.folder} are damaged.", "Download or import them again."
+        return Finding(check, ERROR, text, remedy, remedies.DOWNLOAD_WEIGHTS)
+    if record and record.verified:
+        text = f"The weights {model.folder} are whole, and the published ones."
+        return Finding(check, OK, text)
+    text = f"The weights {model.folder} are there; whether they are the published ones is unknown."
+    remedy = "They can be used. To be sure, remove them and download them here."
+    return Finding(check, WARNING, text, remedy)
+
+
+def remove(models: Sequence[Model], folder: Path, observer: Observer | None = None) -> int:
+    """Delete models from this computer, and what was left of a download.
+
+    :returns: how many bytes became free.
+    :raises SetupError: ``weights.not_writable``; the model is still there or gone, never in parts.
+    :raises CancelledError: if the observer says so.
+    """
+    freed = 0
+    for model in models:
+        place = folder / model.folder
+        if not place.exists() and not work_path(folder, model, ".zip.part").exists():
+            continue
+        with alone(folder, model, observer or Observer()):
+            gone = work_path(folder, model, ".removed")
+            shutil.rmtree(gone, ignore_errors=True)
+            if place.exists():
+                os.replace(place, gone)
+            freed += sum(path.stat().st_size for path in gone.rglob("*") if path.is_file())
+            shutil.rmtree(gone, ignore_errors=True)
+            for end in (".zip", ".zip.part", ".zip.part.tag"):
+                work_path(folder, model, end).unlink(missing_ok=True)
+    return freed
+
+
+def work_path(folder: Path, model: Model, end: str) -> Path:
+    """A path for what is on its way in or out, on the disk of the weights folder."""
+    return folder / _WORK / (model.folder + end)
+
+
+@contextmanager
+def alone(folder: Path, model: Model, observer: Observer) -> Iterator[None]:
+    """Let only one process change a model at a time; another one waits.
+
+    :raises SetupError: ``weights.not_writable``, also for what the block is refused.
+    :raises CancelledError: if the observer says so.
+    """
+    try:
+        lock = work_path(folder, model, ".lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with open(lock, "w+b") as file:
+            if not try_lock(file):
+                observer.on_step(0.0, f"Waiting for another program that gets {model.folder}")
+                while not try_lock(file):
+                    observer.check()
+                    time.sleep(_POLL_S)
+            yield
+    except OSError as error:
+        raise _not_writable(model, folder, error) from error
+
+
+def _not_writable(model: Model, folder: Path, error: OSError) -> SetupError:
+    if error.errno in FULL_DISK:
+        return SetupError(
+            "disk.full",
+            f"The disk became full while the weights {model.folder} were unpacked.",
+            "Free some space or use another folder for weights, then try again.",
+            str(error),
+        )
+    return SetupError(
+        "weights.not_writable",
+        f"The weights {model.folder} cannot be added or removed, as the weights folder "
+        f"{folder.name} cannot be written to ({error.strerror or error}).",
+        "Ask whoever keeps the folder to add them, or use another weights folder.",
+        str(error),
+    )
+
+
+@contextmanager
+def unreadable(model: Model) -> Iterator[None]:
+    """What goes wrong in the block is that the files of a model cannot be read.
+
+    :raises SetupError: ``weights.unreadable``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SetupError(
+            "weights.unreadable",
+            f"The weights in the folder {model.folder} cannot be read ({error.strerror or error}).",
+            "Check that you may read the folder, then try again.",
+            str(error),
+        ) from error
