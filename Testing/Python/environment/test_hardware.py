@@ -16,8 +16,19 @@ from TotalSegmentatorLib.errors import SetupError
 from TotalSegmentatorLib.jobs import EngineCommand
 
 GB = 10**9
-GPU = {"title": "NVIDIA Test", "total_bytes": 8 * GB, "free_bytes": 6 * GB}
-FACTS = {"torch": "2.13.0", "gpus": [GPU, {**GPU, "free_bytes": 0}], "mps": None}
+GPU = {
+    "title": "NVIDIA Test",
+    "total_bytes": 8 * GB,
+    "free_bytes": 6 * GB,
+    "compute_capability": "8.6",
+}
+FACTS = {
+    "torch": "2.13.0",
+    "built_for": "CUDA 13.0",
+    "architectures": ["sm_80", "sm_120"],
+    "gpus": [GPU, {**GPU, "free_bytes": 0}],
+    "mps": None,
+}
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts as interpreters")
 
@@ -84,16 +95,17 @@ def test_what_lies_in_the_temporary_folder_is_not_run(tmp_path, monkeypatch, gua
 def test_gpus_come_first_and_are_numbered(fake):
     found = environment.probe(fake(printing(FACTS)))
     assert [device.id for device in found.devices] == ["gpu:0", "gpu:1", "cpu"]
-    assert found.devices[0] == environment.Device("gpu:0", "NVIDIA Test", 8 * GB, 6 * GB)
+    assert found.devices[0] == environment.Device("gpu:0", "NVIDIA Test", 8 * GB, 6 * GB, "8.6")
     assert found.devices[1].free_bytes == 0
-    assert found.torch == "2.13.0"
+    assert (found.torch, found.torch_for) == ("2.13.0", "CUDA 13.0")
+    assert found.architectures == ("sm_80", "sm_120")
     for name, id in (("auto", "gpu:0"), ("gpu", "gpu:0"), ("gpu:1", "gpu:1"), ("cpu", "cpu")):
         assert found.device(name).id == id
 
 
 @posix
 def test_apple_gpu_shares_the_memory(fake):
-    facts = {"torch": "2.13.0", "gpus": [], "mps": {"total_bytes": 10**15}}
+    facts = {**FACTS, "gpus": [], "mps": {"total_bytes": 10**15}}
     found = environment.probe(fake(printing(facts)))
     device = found.device("mps")
     assert device == found.device("auto")

@@ -13,8 +13,21 @@ import torch
 
 
 def facts() -> dict[str, Any]:
-    """The version of PyTorch and the GPUs that it can use; memory in bytes."""
-    return {"torch": torch.__version__, "gpus": _cuda(), "mps": _mps()}
+    """PyTorch, what it was built for, and the GPUs that it can use; memory in bytes."""
+    return {
+        "torch": torch.__version__,
+        "built_for": _built_for(),
+        "architectures": torch.cuda.get_arch_list(),
+        "gpus": _cuda(),
+        "mps": _mps(),
+    }
+
+
+def _built_for() -> str:
+    """The platform of GPUs that this PyTorch was built for; empty for none, and for Apple's."""
+    if torch.version.hip:
+        return f"ROCm {torch.version.hip}"
+    return f"CUDA {torch.version.cuda}" if torch.version.cuda else ""
 
 
 def _cuda() -> list[dict[str, Any]]:
@@ -32,6 +45,7 @@ def _cuda_device(index: int) -> dict[str, Any]:
         "title": properties.name,
         "total_bytes": properties.total_memory,
         "free_bytes": free,
+        "compute_capability": "" if torch.version.hip else f"{properties.major}.{properties.minor}",
     }
 
 

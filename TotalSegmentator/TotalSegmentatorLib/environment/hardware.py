@@ -19,10 +19,12 @@ from typing import Any
 
 from ..errors import SetupError
 from ..jobs import EngineCommand, processes
+from ..jobs.cgroups import memory_limit
 from .engine import EngineEnvironment
 from .paths import import_folder
 
 _PROBE = "TotalSegmentatorLib.engines.hardware"
+_FACTS = {"torch", "built_for", "architectures", "gpus", "mps"}
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -34,12 +36,14 @@ class Device:
     :param title: name for people, e.g. ``NVIDIA A100``.
     :param total_bytes: its memory.
     :param free_bytes: what of it is free now.
+    :param compute_capability: what an NVIDIA GPU understands, e.g. ``8.6``; empty for others.
     """
 
     id: str
     title: str
     total_bytes: int
     free_bytes: int
+    compute_capability: str = ""
 
     @property
     def kind(self) -> str:
@@ -56,6 +60,9 @@ class Hardware:
     :param free_bytes: what of it can be used without swapping.
     :param devices: GPUs first, the processor last.
     :param torch: version of the engine's PyTorch; empty if it was not asked.
+    :param torch_for: the kind of GPU that it was built for, e.g. ``CUDA 13.0`` or ``ROCm 7.2``;
+        empty if for none, or if it was not asked.
+    :param architectures: the GPUs that it was built for, e.g. ``sm_86``, if it can use any.
     """
 
     cores: int
@@ -63,6 +70,8 @@ class Hardware:
     free_bytes: int
     devices: tuple[Device, ...]
     torch: str = ""
+    torch_for: str = ""
+    architectures: tuple[str, ...] = ()
 
     def device(self, name: str = "auto") -> Device:
         """The device that a request's name means here.
@@ -104,7 +113,13 @@ def probe(engine: EngineEnvironment, timeout_s: float = 60.0) -> Hardware:
     if found["mps"]:
         total = int(found["mps"]["total_bytes"])
         gpus.append(Device("mps", "Apple GPU", total, min(total, computer.free_bytes)))
-    return replace(computer, devices=(*gpus, *computer.devices), torch=str(found["torch"]))
+    return replace(
+        computer,
+        devices=(*gpus, *computer.devices),
+        torch=str(found["torch"]),
+        torch_for=str(found["built_for"]),
+        architectures=tuple(found["architectures"]),
+    )
 
 
 def _gpu(number: int, values: Mapping[str, Any]) -> Device:
@@ -113,6 +128,7 @@ def _gpu(number: int, values: Mapping[str, Any]) -> Device:
         str(values["title"]),
         int(values["total_bytes"]),
         int(values["free_bytes"]),
+        str(values["compute_capability"]),
     )
 
 
@@ -147,7 +163,7 @@ def _facts(text: str) -> Mapping[str, Any] | None:
             values = json.loads(line)
         except ValueError:
             continue
-        if isinstance(values, dict) and {"torch", "gpus", "mps"} <= set(values):
+        if isinstance(values, dict) and set(values) >= _FACTS:
             return values
     return None
 
@@ -160,14 +176,16 @@ def usable_cores() -> int:
 
 
 def memory() -> tuple[int, int]:
-    """Main memory of this computer in bytes: all of it, and what can be used without swapping."""
+    """Main memory in bytes, of this computer or of the container or cluster job that this is: all
+    of it, and what can be used without swapping."""
     if sys.platform == "win32":
         return _windows_memory()
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if sys.platform == "darwin":
         answer = subprocess.run(["vm_stat"], capture_output=True, text=True, check=False)
         return total, min(total, free_in_vm_stat(answer.stdout))
-    return total, min(total, free_in_meminfo(_MEMINFO.read_text("ascii")))
+    limit, free = memory_limit() or (total, total)
+    return min(total, limit), min(total, free, free_in_meminfo(_MEMINFO.read_text("ascii")))
 
 
 def free_in_meminfo(text: str) -> int:

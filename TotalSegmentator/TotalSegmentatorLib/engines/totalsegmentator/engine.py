@@ -22,8 +22,8 @@ from ..contract import Reporter, Run
 from ..devices import choose_device, cpu_threads, device_title
 from ..nnunet.models import CatalogModels, weights_sha256
 from ..turns import turn
-from . import PREDICT, SPEC, START, WRITE, official_arguments
-from .access import check_licence, get_models, weights_folder
+from . import PREDICT, SPEC, START, WRITE, official_arguments, statistics
+from .access import check_licence, check_models, weights_folder
 from .derived import write_derived
 
 _PART = re.compile(r"^Predicting part (\d+) of (\d+)")
@@ -50,7 +50,11 @@ def _run(run: Run) -> EngineResult:
         sys.stdout = sys.stderr = ConsoleTap(console.line)  # type: ignore[assignment]
         segment = _official_function(run)
         device = choose_device(run.request.device)
-    get_models(downloaded_models(run.request), run.report)
+    models = downloaded_models(run.request)
+    check_models(models)
+    here = CatalogModels(weights_folder(), device, run.kept)
+    for model in models:
+        here.check_harmless(model)  # the package runs whatever code a checkpoint holds
     with turn(device, run.report), run.report.timed(PREDICT):
         image = segment(
             run.image,
@@ -77,14 +81,14 @@ def _run(run: Run) -> EngineResult:
 
 
 def _official_function(run: Run) -> Any:
-    """The package's API function, without usage statistics or downloads of its own, and with
-    trainers found quickly."""
+    """The package's API function, without downloads of its own, with usage statistics only if the
+    user agreed, and with trainers found quickly."""
     from totalsegmentator import nnunet, python_api
 
     from ..trainers import find_trainer
 
-    # Nothing is sent unless the user opts in; the package sends after every run.
-    python_api.send_usage_stats = lambda *_, **__: None
+    statistics.set_up()
+    python_api.send_usage_stats = statistics.send
     # It would get all parts of a task, also those that the structures do not need.
     python_api.download_pretrained_weights = lambda *_: None
     # Its own one knows no CPU, so a task that runs another one would fail there.
