@@ -6,9 +6,9 @@ writing. The numbers for processors were measured on two cores; those for GPUs a
 assumed, as none was at hand. Runs of the past on this very computer then correct it. All of it is
 an estimate, and every sentence about it says so.
 
-Not counted, as their cost was not measured: higher-order resampling (slower, more memory), three
-parts and cropping to the body first (both less memory), removing small blobs; and what an engine
-still has in memory of its last run.
+Not counted, as their cost was not measured: the time of higher-order resampling, cropping to the
+body first (less memory), removing small blobs; and what an engine still has in memory of its last
+run.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ _PATCH_BYTES = 24.0
 # On a GPU scores have half precision; the driver and its libraries take a share too (assumed).
 _GPU_BYTES = 0.6e9
 _GPU_SCORE_BYTES = 2.0
+# As far as the formulas for memory may be off.
+_MEMORY_SPREAD, _GPU_MEMORY_SPREAD = 1.5, 2.0
 
 #: So many past runs of the same task and speed say more than those of other tasks.
 ENOUGH = 3
@@ -120,7 +122,9 @@ class Estimate:
     :param seconds: the most likely time, without that of a download.
     :param seconds_high: it will hardly be slower.
     :param memory_bytes: main memory that it needs.
+    :param memory_low_bytes: it will hardly need less.
     :param gpu_memory_bytes: memory of the GPU that it needs; 0 without one.
+    :param gpu_memory_low_bytes: it will hardly need less.
     :param download_bytes: weights that must be downloaded first.
     :param resolution_mm: spacings (x, y, z) at which the result is made, finest first; None for
         that of the image itself.
@@ -133,7 +137,9 @@ class Estimate:
     seconds: float
     seconds_high: float
     memory_bytes: int
+    memory_low_bytes: int
     gpu_memory_bytes: int
+    gpu_memory_low_bytes: int
     download_bytes: int
     resolution_mm: tuple[Spacing | None, ...]
     based_on: int
@@ -212,12 +218,15 @@ def estimate(
     ]
     spread = max(correction.spread for correction in corrections)
     seconds = sum(times)
+    memory = max(_memory_bytes(one.engine, work) for one, work in parts)
     return Estimate(
         seconds_low=seconds / spread,
         seconds=seconds,
         seconds_high=seconds * spread,
-        memory_bytes=max(_memory_bytes(one.engine, work) for one, work in parts),
+        memory_bytes=memory,
+        memory_low_bytes=round(memory / _MEMORY_SPREAD),
         gpu_memory_bytes=max(_gpu_bytes(one.engine, work, device) for one, work in parts),
+        gpu_memory_low_bytes=max(_least_gpu_bytes(work, device) for _, work in parts),
         download_bytes=_download_bytes(requests, weights_folder),
         resolution_mm=tuple(dict.fromkeys(mm for one in requests for mm in resolution_mm(one))),
         based_on=min(correction.runs for correction in corrections),
@@ -352,6 +361,13 @@ def _gpu_bytes(engine: str, work: Work, device: Device) -> int:
         return 0
     scores = _COSTS[engine].held_scores(work) * _GPU_SCORE_BYTES
     return round(_GPU_BYTES + work.largest_patch * _PATCH_BYTES + scores)
+
+
+def _least_gpu_bytes(work: Work, device: Device) -> int:
+    """Without the scores: engines move them to main memory if the GPU has no room for them."""
+    if device.kind != "gpu":
+        return 0
+    return round((_GPU_BYTES + work.largest_patch * _PATCH_BYTES) / _GPU_MEMORY_SPREAD)
 
 
 def _download_bytes(requests: Sequence[Request], weights_folder: Path | None) -> int:

@@ -92,7 +92,8 @@ def load_report(path: Path) -> dict[str, Any]:
             and isinstance(report["provenance"], dict)
             and all(isinstance(s["id"], str) and "voxels" in s for s in report["structures"])
         )
-        Request.from_dict(report["request"])
+        for request in (report["request"], report.get("asked", report["request"])):
+            Request.from_dict(request)
     except (OSError, ValueError, TypeError, KeyError, InputError) as error:
         raise _no_report(path, str(error)) from error
     if not whole:

@@ -1,9 +1,9 @@
 """What a person can do about an error with one click.
 
 An error's own remedy is a sentence. Where the program can do it itself, a face shows a button
-besides: which ones follows from the error's code and from how the run was asked for. Copying the
-details is possible for every error, so it is no remedy. This module is on the floor of the house,
-beside the errors, and imports nothing of it.
+besides: which ones follows from the error's code and from how the run was asked for, unless the
+error itself names them. Copying the details is possible for every error, so it is no remedy. This
+module is on the floor of the house, beside the errors, and imports nothing of it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,24 @@ SPLIT_FOR_MEMORY = "split_for_memory"
 OPEN_SETUP = "open_setup"
 OPEN_LICENCE = "open_licence"
 DOWNLOAD_WEIGHTS = "download_weights"
+REINSTALL_ENGINE = "reinstall_engine"
+CHOOSE_BUILD = "choose_build"
+RUN_ANYWAY = "run_anyway"
 
+_LESS_GPU_MEMORY = (USE_FASTER_SPEED, CHOOSE_REGION, SPLIT_FOR_MEMORY, RETRY_ON_CPU)
 # Codes whose remedy is not that of their family. What failed for a reason that passes is tried
 # again: the network, another installation that is at work, an engine that ended by itself.
 _BY_CODE = {
     "environment.busy": (RETRY, OPEN_SETUP),
     "environment.sample_data": (RETRY,),
     "weights.missing": (DOWNLOAD_WEIGHTS,),
+    "weights.not_writable": (OPEN_SETUP, RETRY),
+    "weights.untrusted_mirror": (OPEN_SETUP,),
+    "network.certificate": (OPEN_SETUP, RETRY),
+    "network.proxy": (OPEN_SETUP, RETRY),
     "engine.crashed": (RETRY,),
-    "gpu.out_of_memory": (USE_FASTER_SPEED, CHOOSE_REGION, SPLIT_FOR_MEMORY, RETRY_ON_CPU),
+    "gpu.out_of_memory": _LESS_GPU_MEMORY,
+    "gpu.will_not_fit": _LESS_GPU_MEMORY,
     "gpu.not_found": (RETRY_ON_CPU, OPEN_SETUP),
 }
 _BY_FAMILY = {

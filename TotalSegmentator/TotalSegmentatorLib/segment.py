@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import catalog, history
-from .errors import InputError
+from .errors import InputError, SetupError
 from .images import Image, Layer, Notice, SegmentRecord, crop, merge_layers, paste, voxel_box
 from .images.region import Box
 from .images.values import to_intensities
-from .jobs import Event, Feed, Job, JobContext, Log, Request, Stage, Warned
+from .jobs import Event, Feed, Job, JobContext, Log, Progress, Request, Stage, Warned
 from .jobs.job import EventHandler
+from .memory_guard import FELL_BACK, MemoryGuard, Way, is_shortage, known_hardware
 from .report import (
     DEMO_BANNER,
     StructureReport,
@@ -129,8 +130,8 @@ def segment(
 
     def work(context: JobContext) -> Segmentation:
         with Session(settings, context) as session:
-            result = _segment_one(session, frame, runs, context)
-        if settings.remember_runs:
+            result = _segment_one(session, settings, frame, runs, context)
+        if settings.remember_runs and "asked" not in result.report:  # else it says nothing of time
             history.record(result.report, image, settings.weights_folder)
         return result
 
@@ -147,7 +148,8 @@ def segment_frames(
 ) -> Job[tuple[Segmentation, ...]]:
     """Segment the frames of a sequence, all of them by one engine process.
 
-    A warning that several frames give is told once; each frame's report has its own.
+    A warning that several frames give is told once, unless it says that a frame was run in another
+    way than was asked for; each frame's report has its own.
 
     :param frames: asked for one at a time, on the thread that polls or waits.
     :param count: how many frames will come.
@@ -165,7 +167,8 @@ def segment_frames(
                 name = frame.name or f"Frame {number + 1}"
                 one = part_of(context, number, count, f"{name} ({number + 1} of {count})")
                 one = one.passing(_naming(one, name, told))
-                results.append(_segment_one(session, replace(frame, name=name), runs, one))
+                frame = replace(frame, name=name)
+                results.append(_segment_one(session, settings, frame, runs, one))
         return tuple(results)
 
     return Job(work, on_event, feed.give).start()
@@ -173,6 +176,7 @@ def segment_frames(
 
 def _segment_one(
     session: Session,
+    settings: Settings,
     frame: Frame,
     runs: Runs,
     context: JobContext,
@@ -186,7 +190,8 @@ def _segment_one(
     region = bool(runs.asked.region)
     for notice in (*part.notices, *check_image(part.image, runs.modality, region)):
         context.emit(Warned(notice.code, notice.message))
-    answers = session.run(part.image, runs.requests, context)
+    planned = runs
+    runs, answers = _answered(session, settings, part.image, planned, context)
     context.emit(Stage("Measuring the structures"))
     measured = [
         one
@@ -204,11 +209,56 @@ def _segment_one(
         shifted(structures, [axis.start for axis in reversed(part.box)]),
         warnings,
         round(time.monotonic() - began, 3),
+        None if runs is planned else planned.request,
     )
     layers = [layer for layer, _ in measured]
     if region:
         layers = [replace(one, labels=paste(one.labels, frame.image, part.box)) for one in layers]
     return Segmentation(tuple(layers), report)
+
+
+def _answered(
+    session: Session, settings: Settings, image: Image, runs: Runs, context: JobContext
+) -> tuple[Runs, list[Answer]]:
+    """What was run, and the engine's answers.
+
+    What is run is what was asked for, unless memory is short and the settings allow other ways;
+    each is gone once, and none without a word.
+
+    :raises SegmentationError: see :meth:`.Session.run`; and what :class:`.MemoryGuard` says.
+    """
+    hardware = known_hardware(settings.hardware)
+    guard = MemoryGuard(image.shape_ijk, image.spacing, hardware, settings.weights_folder)
+    tried: list[str] = []
+    while True:
+        try:
+            for notice in guard.check(runs, settings.skip_memory_check):
+                context.emit(Warned(notice.code, notice.message))
+            return runs, session.run(image, runs.requests, context)
+        except SetupError as error:
+            if not is_shortage(error):
+                raise
+            ways = guard.chain(runs, error.code) if settings.fall_back else ()
+            way = next((one for one in ways if _is_open(one, tried, settings)), None)
+            if way is None:
+                guard.add_ways(error, runs)
+                raise
+            context.emit(Warned(FELL_BACK, f"{error.message} It is run {way.text} instead."))
+            context.emit(Stage(f"Beginning again {way.text}"))
+            context.emit(Progress(0.0))
+            tried.append(way.remedy.action)
+            runs = way.runs
+
+
+def _is_open(way: Way, tried: Sequence[str], settings: Settings) -> bool:
+    """Whether a way is new, and nothing is missing for it."""
+    if way.remedy.action in tried:
+        return False
+    try:
+        check(way.runs, settings)
+    except SetupError:  # its weights are not here and may not be downloaded
+        return False
+    return True
 
 
 def _part_to_segment(frame: Frame, request: Request, context: JobContext) -> _Part:
@@ -279,7 +329,7 @@ def _naming(context: JobContext, name: str, told: set[Notice]) -> EventHandler:
     def emit(event: Event) -> None:
         if isinstance(event, Warned):
             notice = Notice(event.code, event.message.removeprefix(f"{name}: "))
-            if notice in told:
+            if notice in told and notice.code != FELL_BACK:
                 return
             told.add(notice)
             event = Warned(notice.code, f"{name}: {notice.message}")

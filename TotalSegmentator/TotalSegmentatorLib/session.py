@@ -7,13 +7,16 @@ import contextlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from . import environment
-from .environment import EngineEnvironment
+from . import engines, environment
+from .engines.contract import DOWNLOAD, USAGE_STATISTICS, timing_key
+from .engines.known_weights import KNOWN_WEIGHTS
+from .environment import EngineEnvironment, Hardware, Observer
 from .environment.paths import import_folder
+from .environment.weights import Way, known_file, obtain
 from .errors import EngineError, InputError
 from .images import (
     Image,
@@ -29,6 +32,7 @@ from .jobs import (
     EngineResult,
     Event,
     JobContext,
+    Log,
     Progress,
     Request,
     Stage,
@@ -45,9 +49,15 @@ class Settings:
 
     :param engine: the engine environment.
     :param may_download: whether weights may be downloaded.
-    :param weights: weights folder, or None for the official package's own choice.
+    :param weights: weights folder; None: see :func:`.environment.weights_folder`.
     :param keep_files: leave the run's temporary folder in place.
     :param remember_runs: note how long runs took, for better estimates (see :mod:`.history`).
+    :param usage_statistics: let the official package tell its authors of the run.
+    :param fall_back: do a run for which memory is short in another way that needs less, see
+        :mod:`.memory_guard`.
+    :param skip_memory_check: try even what by estimate cannot fit into memory.
+    :param hardware: what is known of this computer, see :func:`.environment.probe`; without it
+        nothing is known of GPUs.
     """
 
     engine: EngineEnvironment
@@ -55,11 +65,19 @@ class Settings:
     weights: Path | None = None
     keep_files: bool = False
     remember_runs: bool = False
+    usage_statistics: bool = False
+    fall_back: bool = False
+    skip_memory_check: bool = False
+    hardware: Hardware | None = None
 
     @property
     def variables(self) -> dict[str, str]:
         """The environment variables that tell the engine of these settings."""
-        return {"TOTALSEG_WEIGHTS_PATH": str(self.weights)} if self.weights else {}
+        return {
+            USAGE_STATISTICS: "on" if self.usage_statistics else "off",
+            "TOTALSEG_WEIGHTS_PATH": str(self.weights_folder),
+            KNOWN_WEIGHTS: str(known_file() or ""),
+        }
 
     @property
     def weights_folder(self) -> Path:
@@ -128,10 +146,48 @@ class Session:
         :returns: an answer to each request.
         :raises SegmentationError: what went wrong.
         """
+        context, download_s = self._with_weights(requests, context)
         context.emit(Stage("Preparing the image"))
         self._images += 1
         folder = self._folder / f"image-{self._images}"
         folder.mkdir()
+        try:
+            first, *others = self._run(image, requests, folder, context)
+            return [_with_download(first, download_s), *others]
+        finally:
+            if not self._settings.keep_files:  # the next image needs the space
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _with_weights(
+        self, requests: Sequence[Request], context: JobContext
+    ) -> tuple[JobContext, float]:
+        """Download what is missing.
+
+        :returns: the context for what follows, and how many seconds it took.
+        :raises SetupError: see :func:`.environment.check_weights` and
+            :func:`.environment.weights.obtain`.
+        """
+        settings, folder = self._settings, self._settings.weights_folder
+        models = [model for one in requests for model in engines.downloaded_models(one)]
+        missing = environment.check_weights(models, folder, settings.may_download)
+        if not missing:
+            return context, 0.0
+        download, began = part_of(context, 0, 2), time.monotonic()
+
+        def on_step(share: float, text: str) -> None:
+            download.emit(Stage(text))
+            download.emit(Progress(share))
+
+        def on_line(line: str) -> None:
+            download.emit(Log(line))
+
+        observer = Observer(on_step, on_line, context.cancelled.is_set)
+        obtain(missing, folder, observer, Way(variables=settings.engine.variables))
+        return part_of(context, 1, 2), time.monotonic() - began
+
+    def _run(
+        self, image: Image, requests: Sequence[Request], folder: Path, context: JobContext
+    ) -> list[Answer]:
         straight = image
         if is_sheared(image.ijk_to_ras):
             context.emit(Stage("Straightening the image"))
@@ -146,9 +202,15 @@ class Session:
             message = run_message(request, folder / "image.nii", labels, self._folder)
             result = self._engine.run(message, one)
             answers.append(_read_answer(result, straight, image))
-        if not self._settings.keep_files:
-            shutil.rmtree(folder, ignore_errors=True)  # the next image needs the space
         return answers
+
+
+def _with_download(answer: Answer, seconds: float) -> Answer:
+    """An answer whose times tell of the download before it."""
+    if not seconds:
+        return answer
+    timings_s = {timing_key(DOWNLOAD): round(seconds, 3), **answer.result.timings_s}
+    return replace(answer, result=replace(answer.result, timings_s=timings_s))
 
 
 def part_of(context: JobContext, number: int, count: int, title: str = "") -> JobContext:

@@ -12,13 +12,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from . import catalog, engines
 from .catalog import TYPICAL_BYTES, Crop, Model, Task
 from .engines.nnunet.model_folder import ModelFolder, open_model_folder
+from .engines.nnunet.parts import is_split, three_parts
 from .engines.nnunet.windows import STEP, step_of, window_count
 from .jobs import Request
+from .jobs.request import OptionValue
 
 Spacing = tuple[float, float, float]
 
@@ -43,8 +46,10 @@ class Work:
         ones with 32 features at full resolution.
     :param scores: voxels times classes of all results at the networks' spacing.
     :param image_voxels: voxels of the image.
-    :param largest_scores: scores of the largest result.
-    :param largest_layer: scores of the largest layer of a result, as high as a patch.
+    :param largest_scores: scores of the largest result; of one in three parts, those of two: the
+        official package may still write one when it has the next.
+    :param largest_layer: scores of the largest layer of a result, as high as a patch; of a result
+        whose scores are resampled, or of the largest of its parts, all of them.
     :param largest_patch: voxels times features of the largest patch.
     """
 
@@ -77,12 +82,18 @@ class _Network:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One network on one box of the image, with the overlap of its patches."""
+    """One network on one box of the image, with the overlap of its patches.
+
+    :param grid: spacing of what the network is given.
+    :param parts: into how many parts the box was cut; the extent is that of the largest.
+    """
 
     network: _Network
     extent_mm: Sequence[float]
+    grid: Spacing
     step: float
     repeated: int = 1
+    parts: int = 1
 
     @property
     def shape(self) -> list[int]:
@@ -100,14 +111,17 @@ class _Pass:
             for size, patch in zip(self.shape, network.patch, strict=True)
         ]
         cost = network.folds * self.repeated * network.features / _FEATURES
-        return math.prod(windows) * math.prod(network.patch) * cost
+        return math.prod(windows) * math.prod(network.patch) * cost * self.parts
 
     @property
     def scores(self) -> float:
+        """Those of a part."""
         return float(math.prod(self.shape) * self.network.classes)
 
     @property
     def layer(self) -> float:
+        if not all(map(math.isclose, self.grid, self.network.spacing)):
+            return self.scores  # they are resampled, for which all are needed
         return self.scores * self.network.patch[2] / self.shape[2]
 
 
@@ -119,8 +133,8 @@ def work_of(
 ) -> Work:
     """The work of one completed request on an image.
 
-    Of the options of tasks only robust cropping changes it: what the others cost or save is not
-    known, see :mod:`.estimate`.
+    Of the options of tasks only robust cropping, higher-order resampling (for its memory) and
+    three parts change it: what the others cost or save is not known, see :mod:`.estimate`.
 
     :param shape_ijk: voxels of the image, or of the region that is run.
     :param spacing_mm: their distances.
@@ -128,13 +142,14 @@ def work_of(
     :raises InputError: ``input.bad_model`` for a model folder that is none.
     """
     extent = [n * mm for n, mm in zip(shape_ijk, spacing_mm, strict=True)]
-    passes = list(_passes(request, extent, weights_folder))
+    x, y, z = spacing_mm
+    passes = list(_passes(request, extent, (x, y, z), weights_folder))
     return Work(
         networks=len(passes),
         patch_voxels=sum(one.patch_voxels for one in passes),
-        scores=sum(one.scores for one in passes),
+        scores=sum(one.scores * one.parts for one in passes),
         image_voxels=float(math.prod(shape_ijk)),
-        largest_scores=max(one.scores for one in passes),
+        largest_scores=max(one.scores * min(one.parts, 2) for one in passes),
         largest_layer=max(one.layer for one in passes),
         largest_patch=max(math.prod(p.network.patch) * p.network.features for p in passes),
     )
@@ -161,13 +176,17 @@ def _model_folder(request: Request) -> ModelFolder:
 
 
 def _passes(
-    request: Request, extent_mm: Sequence[float], weights_folder: Path | None
+    request: Request,
+    extent_mm: Sequence[float],
+    spacing: Spacing,
+    weights_folder: Path | None,
 ) -> Iterator[_Pass]:
     options = request.options
     if engines.scope_of(request) == "model":
         network = _in_folder(_model_folder(request))
         repeated = _MIRRORED if options.get("mirroring") else 1
-        yield _Pass(network, extent_mm, float(options.get("step_size", STEP)), repeated)
+        step = float(options.get("step_size", STEP))
+        yield _Pass(network, extent_mm, spacing, step, repeated)
         return
     task = catalog.task(request.task)
     crop = task.crop or (task.subset_crop if request.structures else None)
@@ -176,8 +195,9 @@ def _passes(
         task.own_models(request.speed, _own_structures(request)),
         crop,
         extent_mm,
+        spacing,
         weights_folder,
-        bool(options.get("robust_crop")),
+        options,
     )
 
 
@@ -186,22 +206,44 @@ def _of_task(
     models: Sequence[Model],
     crop: Crop | None,
     extent_mm: Sequence[float],
+    spacing: Spacing,
     weights_folder: Path | None,
-    robust: bool = False,
+    options: Mapping[str, OptionValue] = MappingProxyType({}),
 ) -> Iterator[_Pass]:
     """The passes of a task, whichever engine runs it: what comes first, then its own models."""
     before = list(task.prerequisites)
     if crop:
+        robust = options.get("robust_crop")
         before.append((crop.task, crop.robust_speed if robust else crop.speed))
     for id, speed in before:
         other = catalog.task(id)
-        yield from _of_task(other, other.speeds[speed], other.crop, extent_mm, weights_folder)
+        models_before = other.speeds[speed]
+        yield from _of_task(other, models_before, other.crop, extent_mm, spacing, weights_folder)
     if crop:
         first = (*crop.structures, "")[0].partition("_")[0]
         limit = _CROP_LIMITS_MM.get(first, _CROP_LIMIT_MM)
         extent_mm = [min(mm * _CROP_SHARE, limit) for mm in extent_mm]
+    resampled_to = None if options.get("higher_order_resampling") else models[0].spacing_mm
+    grid = resampled_to or spacing
+    extent_mm, parts = _cut(
+        extent_mm, grid, bool(models[0].labels), bool(options.get("force_split"))
+    )
     for model in models:
-        yield _Pass(_of_catalog(model, task, weights_folder), extent_mm, step_of(task.id))
+        network = _of_catalog(model, task, weights_folder)
+        yield _Pass(network, extent_mm, grid, step_of(task.id), parts=parts)
+
+
+def _cut(
+    extent_mm: Sequence[float], grid: Spacing, several: bool, forced: bool
+) -> tuple[Sequence[float], int]:
+    """The extent of the largest part of an image, and how many parts there are, see
+    :mod:`.engines.nnunet.parts`."""
+    shape = [round(mm / spacing) for mm, spacing in zip(extent_mm, grid, strict=True)]
+    if not is_split(shape, several, forced):
+        return extent_mm, 1
+    parts = three_parts(shape[2])
+    highest = max(seen.stop - seen.start for seen, _kept in parts)
+    return (*extent_mm[:2], highest * grid[2]), len(parts)
 
 
 def _of_catalog(model: Model, task: Task, weights_folder: Path | None) -> _Network:

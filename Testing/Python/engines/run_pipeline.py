@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator")
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.engines.contract import Reporter
 from TotalSegmentatorLib.engines.kept import Kept
-from TotalSegmentatorLib.engines.nnunet import SPEC, engine, gpu, pipeline
+from TotalSegmentatorLib.engines.nnunet import SPEC, engine, gpu, parts
 from TotalSegmentatorLib.engines.nnunet.network import Network
 from TotalSegmentatorLib.jobs import JobContext, Warned
 
@@ -28,17 +28,16 @@ MARGIN = 20
 
 def split() -> dict:
     """Heights at which an image is cut into three, and at which the official cuts fit together."""
-    forced = pipeline.Options(force_split=True)
     heights = range(30, 200)
-    ours = [n for n in heights if pipeline._is_split((9, 9, n), False, forced)]
+    ours = [n for n in heights if parts.is_split((9, 9, n), False, True)]
     large = (600, 600, 900)
     return {
         "ours": ours,
         "official": [n for n in heights if _fits(n)],
         "of itself": [
-            pipeline._is_split(large, True, pipeline.Options()),
-            pipeline._is_split(large, False, pipeline.Options()),
-            pipeline._is_split((9, 9, 900), True, pipeline.Options()),
+            parts.is_split(large, True, False),
+            parts.is_split(large, False, False),
+            parts.is_split((9, 9, 900), True, False),
         ],
     }
 

@@ -217,6 +217,12 @@ def test_tap_hands_on_whole_lines():
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "gpu.out_of_memory"),
         (MemoryError(), "memory.exhausted"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory.exhausted"),
+        (OSError(12, "Cannot allocate memory"), "memory.exhausted"),
+        (OSError("[WinError 1455] Le fichier de pagination"), "memory.exhausted"),
+        (ImportError("DLL load failed: The paging file is too small"), "memory.exhausted"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("Allocation failed"), "gpu.out_of_memory"),
+        (RuntimeError("Background workers died. Look further up!"), "memory.exhausted"),
+        (RuntimeError("Some background worker is 6 feet under. Yuck."), "memory.exhausted"),
         (ModuleNotFoundError("No module named 'x'", name="x"), "environment.package_missing"),
         (OSError(28, "No space left on device"), "disk.full"),
         (KeyboardInterrupt(), "cancelled"),
@@ -239,6 +245,16 @@ def test_the_telling_exception_may_be_a_cause():
             raise RuntimeError("Background worker died") from inner
     except RuntimeError as error:
         assert classify(error).code == "memory.exhausted"
+
+
+def test_a_process_that_died_of_something_else_is_no_lack_of_memory():
+    try:
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as inner:
+            raise RuntimeError("Background workers died.") from inner
+    except RuntimeError as error:
+        assert classify(error).code == "disk.full"
 
 
 def test_unknown_engine_gets_a_close_match():

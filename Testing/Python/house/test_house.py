@@ -50,6 +50,7 @@ FLOORS = (
     {"runs"},
     {"history"},
     {"estimate"},
+    {"memory_guard"},
     {"segment"},
     {"outputs"},
     {"cli"},

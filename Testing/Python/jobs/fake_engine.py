@@ -38,6 +38,15 @@ def run(command):
         os._exit(7)
     elif behaviour == "killed":
         os.kill(os.getpid(), 9)
+    elif behaviour == "aborted":
+        print("terminate called after throwing std::bad_alloc", file=sys.stderr, flush=True)
+        os._exit(134)
+    elif behaviour == "recovered":
+        print("CUDA out of memory, so less is done at once", file=sys.stderr, flush=True)
+        print("\n".join(f"step {number}" for number in range(20)), file=sys.stderr, flush=True)
+        os._exit(1)
+    elif behaviour.startswith("exit-"):
+        os._exit(int(behaviour[5:]))
     elif behaviour == "deaf":
         start_child()
         time.sleep(60)

@@ -99,10 +99,28 @@ def test_crash_tells_the_exit_code_and_the_last_lines(run):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_kill_by_the_system_is_recognised_as_lack_of_memory(run):
+@pytest.mark.parametrize(
+    ("kills", "words"), [((0, 1), "engine, because"), ((1, 1), "engine, most likely because")]
+)
+def test_kill_by_the_system_is_recognised_as_lack_of_memory(run, monkeypatch, kills, words):
+    monkeypatch.setattr(runner.cgroups, "kills_by_system", iter(kills).__next__)
     with pytest.raises(SetupError) as caught:
         run("killed")
-    assert caught.value.code == "memory.killed"
+    assert caught.value.code == "memory.exhausted"
+    assert f"{words} memory ran out." in caught.value.message
+
+
+@pytest.mark.parametrize("behaviour", ["exit-137", "aborted"])
+def test_other_ends_by_a_lack_of_memory(run, behaviour):
+    with pytest.raises(SetupError) as caught:
+        run(behaviour)
+    assert caught.value.code == "memory.exhausted"
+
+
+def test_a_lack_of_memory_that_was_got_over_is_not_why_a_process_ended(run):
+    with pytest.raises(EngineError) as caught:
+        run("recovered")
+    assert caught.value.code == "engine.crashed"
 
 
 @pytest.mark.parametrize("behaviour", ["crash", "out-of-memory"])

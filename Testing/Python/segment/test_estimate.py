@@ -102,6 +102,34 @@ def test_windows_are_those_that_the_package_makes():
     assert work.largest_layer / work.largest_scores == pytest.approx(128 / 467)
 
 
+def test_three_parts_hold_fewer_scores():
+    """467 layers at the networks' spacing; the part in the middle has a third, and its margins."""
+
+    def work(shape=TRUNK[0], task="total", **options):
+        request = Request(task=task, engine="totalsegmentator", options=options)
+        return work_of(shape, TRUNK[1], complete(request).requests[0])
+
+    whole, parts = work(), work(force_split=True)
+    assert parts.largest_scores / whole.largest_scores == pytest.approx(2 * (155 + 39) / 467)
+    assert parts.largest_layer == pytest.approx(whole.largest_layer)
+    assert parts.patch_voxels > whole.patch_voxels and parts.networks == whole.networks
+    # What is large is cut in any case, and what is low never.
+    large, low = (900, 900, 1500), (500, 500, 80)
+    assert work(large) == work(large, force_split=True)
+    assert work(low) == work(low, force_split=True)
+
+
+def test_scores_that_are_resampled_are_all_held():
+    def layers(**options) -> float:
+        work = work_of(*TRUNK, complete(Request(task="total", options=options)).requests[0])
+        return work.largest_layer / work.largest_scores
+
+    assert layers() == pytest.approx(128 / 467)
+    assert layers(higher_order_resampling=True) == 1
+    split = layers(higher_order_resampling=True, force_split=True)
+    assert split == pytest.approx(1 / 2)  # a part, of the two that the official package may hold
+
+
 def test_our_way_is_cheaper_than_the_package_and_a_compiled_network_quicker_still():
     for speed in catalog.SPEEDS:
         official = of(TRUNK, "total", speed, engine="totalsegmentator")

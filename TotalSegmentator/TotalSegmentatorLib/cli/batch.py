@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from ..errors import (
     EXIT_PARTIAL,
@@ -141,7 +142,7 @@ def _one(
         earlier = read_report(folder) if is_whole(folder) else {}
         same_image = earlier and earlier["input"]["sha256"] == input_record(image, "")["sha256"]
         wanted = complete(request, image.modality).request
-        if same_image and Request.from_dict(earlier["request"]) == wanted:
+        if same_image and wanted in _answered(earlier, settings):
             return Outcome(name, "skipped")
         raise InputError(
             "output.exists",
@@ -152,6 +153,13 @@ def _one(
     write_folder(segmentation, folder)
     seconds = round(time.monotonic() - began, 1)
     return Outcome(name, "done", found=len(segmentation.segments), seconds=seconds)
+
+
+def _answered(report: Mapping[str, Any], settings: Settings) -> list[Request]:
+    """The requests that a result stands for: also the one that was to be run, where other ways are
+    allowed."""
+    names = ("request", "asked") if settings.fall_back else ("request",)
+    return [Request.from_dict(report[name]) for name in names if name in report]
 
 
 def _write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:

@@ -16,10 +16,17 @@ from .. import jobs
 from ..errors import SegmentationError
 from ..jobs import Event
 
+_OTHER_WAY_HINT = " Here --fall-back goes another way by itself, if there is one."
+_ANYWAY_HINT = f"{_OTHER_WAY_HINT} --anyway tries it all the same."
 # What an error's own remedy, which every face shows, cannot name.
 _HINTS = {
-    "weights.missing": " Here --yes allows it.",
-    "licence.missing": " Here the engine's own command totalseg_set_license stores it.",
+    "weights.missing": " Here --yes allows it, and the command 'weights' does it beforehand.",
+    "memory.exhausted": _OTHER_WAY_HINT,
+    "memory.will_not_fit": _ANYWAY_HINT,
+    "gpu.out_of_memory": _OTHER_WAY_HINT,
+    "gpu.will_not_fit": _ANYWAY_HINT,
+    "licence.missing": " Here the command 'licence set' stores it.",
+    "licence.offline": " Here --unchecked does so.",
 }
 
 
@@ -44,10 +51,13 @@ class Say:
         self.detail(error.details)
         self.console.print(f"error: {error}{_HINTS.get(error.code, '')} [{error.code}]")
 
-    def event(self, event: Event) -> None:
-        """An event of a run that is not shown by a bar."""
+    def event(self, event: Event, prefix: str = "") -> None:
+        """An event of a run that is not shown by a bar.
+
+        :param prefix: which run of several it is.
+        """
         if isinstance(event, jobs.Warned):
-            self.console.print(f"warning: {event.message} [{event.code}]")
+            self.console.print(f"warning: {prefix}{event.message} [{event.code}]")
         elif isinstance(event, jobs.Log):
             self.detail(event.text)
 
@@ -61,6 +71,7 @@ class Bar:
     def __init__(self, progress: Progress, prefix: str) -> None:
         self._progress = progress
         self._prefix = prefix
+        self._phrase = ""
         self._task = progress.add_task(prefix or "Starting", total=1.0, left="")
 
     def event(self, event: Event) -> None:
@@ -71,13 +82,15 @@ class Bar:
             left = "" if event.seconds_left is None else f"{_time(event.seconds_left)} left"
             self._progress.update(self._task, completed=event.fraction, left=left)
         else:
-            say.event(event)
+            say.event(event, self._prefix)
 
     def show(self, fraction: float | None, text: str) -> None:
         """Set what is being done, and how far it is (0..1)."""
         self._progress.update(self._task, completed=fraction, description=self._prefix + text)
-        if not say.console.is_terminal:
+        phrase = jobs.Stage(text).phrase
+        if not say.console.is_terminal and phrase != self._phrase:
             say.line(self._prefix + text)
+        self._phrase = phrase
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from ..estimate import Estimate, estimate_speeds
 from ..estimate import estimate as estimate_runs
 from ..images import crop, read_image, voxel_box
 from ..jobs import Request
-from ..runs import complete
+from ..memory_guard import MemoryGuard, advice
+from ..remedies import Remedy
+from ..runs import Runs, complete
 from .console import print_json, print_table, say
 from .engine_options import with_engine_options
 from .parameters import AsJson, Engine, EnginePython, Region, region_from
@@ -72,16 +74,45 @@ def estimate(
     whole, _ = read_image(image)
     part = crop(whole, voxel_box(whole, request.region))
     grid = (part.shape_ijk, part.spacing)
-    known = (_hardware(device, engine_python), history.load(), environment.weights_folder())
+    hardware, weights = _hardware(device, engine_python), environment.weights_folder()
+    known = (hardware, history.load(), weights)
     if speed:
         requests = complete(request, whole.modality).requests
         found = {speed: estimate_runs(*grid, requests, *known)}
     else:
         found = estimate_speeds(*grid, request, *known, whole.modality)
+    guard = MemoryGuard(*grid, hardware, weights)
+    fits = {
+        name: _fit(guard, complete(dataclasses.replace(request, speed=name), whole.modality))
+        for name in found
+    }
     if as_json:
-        print_json([_values(name, one) for name, one in found.items()])
+        print_json([_values(name, one, fits[name]) for name, one in found.items()])
     else:
-        _print(found)
+        _print(found, fits)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """Whether a run fits into memory.
+
+    :param word: ``yes``, ``perhaps`` or ``no``.
+    :param sentence: what is short, and what would fit; empty if nothing is.
+    :param ways: what would fit, for programs.
+    """
+
+    word: str
+    sentence: str = ""
+    ways: tuple[Remedy, ...] = ()
+
+
+def _fit(guard: MemoryGuard, runs: Runs) -> _Fit:
+    short = guard.shortage(runs)
+    if short is None:
+        return _Fit("yes")
+    ways = guard.ways(runs, short.code)
+    sentence = f"{short.message} {advice(ways)}"
+    return _Fit("no" if short.certain else "perhaps", sentence, tuple(one.remedy for one in ways))
 
 
 def _hardware(device: str, engine_python: Path | None) -> Hardware:
@@ -98,23 +129,29 @@ def _hardware(device: str, engine_python: Path | None) -> Hardware:
         return environment.this_computer()
 
 
-def _print(found: dict[str, Estimate]) -> None:
+def _print(found: dict[str, Estimate], fits: dict[str, _Fit]) -> None:
     rows = [
-        (name, one.resolution, one.time, one.memory, one.download or "-", one.warning)
+        (name, one.resolution, one.time, one.memory, fits[name].word, one.download or "-")
         for name, one in found.items()
     ]
-    header = ("Speed", "Resolution", "Time", "Memory", "Download", "Note")
+    header = ("Speed", "Resolution", "Time", "Memory", "Fits", "Download")
     device = next(iter(found.values())).device.title
     print_table(f"Estimates for: {device}", header, rows)
+    for name, one in fits.items():
+        if one.sentence:
+            say.line(f"{name}: {one.sentence}")
     count = min(one.based_on for one in found.values())
     runs = f"{count} earlier run{'' if count == 1 else 's'} on this computer"
     say.line(f"Estimated from {runs if count else 'typical computers'}.")
 
 
-def _values(speed: str, one: Estimate) -> dict[str, object]:
+def _values(speed: str, one: Estimate, fit: _Fit) -> dict[str, object]:
     return {
         "speed": speed,
         "time": one.time,
         **dataclasses.asdict(one),
         "warning": one.warning,
+        "fits": fit.word,
+        "shortage": fit.sentence,
+        "would_fit": [dataclasses.asdict(way) for way in fit.ways],
     }

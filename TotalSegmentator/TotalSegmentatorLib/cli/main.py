@@ -11,7 +11,21 @@ import typer
 
 from .. import __version__
 from ..errors import EXIT_INTERNAL, CancelledError, SegmentationError
-from . import demo, estimate, rerun, segment, setup, structures, tasks
+from . import (
+    bundle,
+    demo,
+    doctor,
+    environment,
+    estimate,
+    licence,
+    rerun,
+    segment,
+    settings,
+    setup,
+    structures,
+    tasks,
+    weights,
+)
 from .console import say
 
 app = typer.Typer(
@@ -47,7 +61,13 @@ app.command("estimate", epilog=estimate.EXAMPLES)(estimate.estimate)
 app.command("demo")(demo.demo)
 app.command("tasks")(tasks.tasks)
 app.command("structures")(structures.structures)
-app.command("setup")(setup.setup)
+app.command("setup", epilog=setup.EXAMPLES)(setup.setup)
+app.add_typer(environment.app, name="environment")
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.add_typer(licence.app, name="licence")
+app.add_typer(settings.app, name="settings")
+app.add_typer(weights.app, name="weights")
+app.add_typer(bundle.app, name="bundle")
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -17,6 +17,16 @@ Yes = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what pip or the engine prints.")]
+FallBack = Annotated[
+    bool,
+    typer.Option(
+        "--fall-back",
+        help="If memory is short, run in three parts, at a faster speed or on the CPU instead.",
+    ),
+]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Try even what by estimate cannot fit into memory.")
+]
 Engine = Annotated[
     str, typer.Option(help="Engine; by default the task's first one.", show_default=False)
 ]

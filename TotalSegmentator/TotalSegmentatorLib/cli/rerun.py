@@ -17,7 +17,7 @@ from ..jobs import Request
 from ..outputs import REPORT, SUFFIXES, load_report, write_file, write_folder
 from ..report import input_record
 from .console import print_json, say
-from .parameters import AsJson, EnginePython, Verbose, Yes
+from .parameters import Anyway, AsJson, EnginePython, FallBack, Verbose, Yes
 from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
@@ -46,6 +46,8 @@ def rerun(
     ] = None,
     device: Annotated[str, typer.Option(help="Another device than then.", show_default=False)] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
+    fall_back: FallBack = False,
+    anyway: Anyway = False,
     yes: Yes = False,
     engine_python: EnginePython = None,
     as_json: AsJson = False,
@@ -76,7 +78,14 @@ def rerun(
             f"{path.name} is not the image that the report tells of any more.",
             "Give an image with --input; the one at this path is taken if you name it so.",
         )
-    settings = prepare(request, yes, engine_python, modality=image.modality)
+    settings = prepare(
+        request,
+        yes,
+        engine_python,
+        modality=image.modality,
+        fall_back=fall_back,
+        anyway=anyway,
+    )
     result = run_with_bar(image, notices, request, settings, source=str(path.absolute()))
     if single:
         write_file(result, output)

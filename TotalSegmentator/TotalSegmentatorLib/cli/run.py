@@ -23,10 +23,13 @@ def prepare(
     engine_python: Path | None,
     keep_files: bool = False,
     modality: str = "",
+    fall_back: bool = False,
+    anyway: bool = False,
 ) -> Settings:
     """The settings for runs of this request, after checks and, with consent, installation.
 
     :param modality: that of the image, if known.
+    :param fall_back, anyway: see :data:`.parameters.FallBack`, :data:`.parameters.Anyway`.
     :raises SegmentationError: what is wrong with the request or this computer.
     """
     runs = complete(request, modality)
@@ -39,6 +42,9 @@ def prepare(
         yes,
         keep_files=keep_files,
         remember_runs=True,
+        fall_back=fall_back,
+        skip_memory_check=anyway,
+        usage_statistics=environment.load_settings().usage_statistics,
     )
     try:
         check(runs, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,17 @@ from ..runs import complete
 from .batch import image_paths, modality_of_first, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
-from .parameters import AsJson, Engine, EnginePython, Region, Verbose, Yes, region_from
+from .parameters import (
+    Anyway,
+    AsJson,
+    Engine,
+    EnginePython,
+    FallBack,
+    Region,
+    Verbose,
+    Yes,
+    region_from,
+)
 from .run import prepare, run_with_bar
 
 EXAMPLES = """Examples:
@@ -81,6 +92,8 @@ def segment(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
+    fall_back: FallBack = False,
+    anyway: Anyway = False,
     yes: Yes = False,
     engine_python: EnginePython = None,
     as_json: AsJson = False,
@@ -113,13 +126,16 @@ def segment(
             "Leave --report out, or give a file with -o.",
         )
     complete(request)  # what is wrong with it is said before anything is installed
+    settings_for = functools.partial(
+        prepare, request, yes, engine_python, keep_files, fall_back=fall_back, anyway=anyway
+    )
     if not single:
         paths = image_paths(images)
-        settings = prepare(request, yes, engine_python, keep_files, modality_of_first(paths))
+        settings = settings_for(modality=modality_of_first(paths))
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
     image, notices = read_image(images[0])
     voxel_box(image, request.region)  # refused before anything is installed
-    settings = prepare(request, yes, engine_python, keep_files, image.modality)
+    settings = settings_for(modality=image.modality)
     segmentation = run_with_bar(image, notices, request, settings, source=str(images[0].absolute()))
     write_file(segmentation, output)
     if report:

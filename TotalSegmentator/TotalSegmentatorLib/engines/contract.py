@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-#: The step of a run in which models are got, which is no computing.
+#: Environment variable of the engine process: "on" if the user agreed to usage statistics.
+USAGE_STATISTICS = "TOTALSEGMENTATOR_USAGE_STATISTICS"
+#: The step of a run in which the application gets models, which is no computing.
 DOWNLOAD = "Downloading the weights"
 #: What is done once on a computer, as part of a step: no measure of further runs.
 COMPARE = "comparing"

@@ -6,8 +6,10 @@ import errno
 import traceback
 
 from ..errors import CancelledError, EngineError, SegmentationError, SetupError
+from ..jobs.shortage import MAIN, shortage_error, shortage_in
 
-_FASTER = "Choose a faster speed, fewer structures or a smaller region, or run on the CPU."
+# What nnU-Net says when a process that it has started is gone.
+_GONE = ("background workers died", "background worker is 6 feet under")
 
 
 def classify(error: BaseException) -> SegmentationError:
@@ -17,6 +19,9 @@ def classify(error: BaseException) -> SegmentationError:
         found = _known(known, details)
         if found:
             return found
+    if any(words in str(error).lower() for words in _GONE):
+        message = "A process of the engine ended, most likely because memory ran out."
+        return shortage_error(MAIN, message, details)
     what = "it ended itself" if isinstance(error, SystemExit) else _first_line(error)
     return EngineError(
         "engine.failed",
@@ -40,11 +45,9 @@ def _known(error: BaseException, details: str) -> SegmentationError | None:
         return error
     if isinstance(error, KeyboardInterrupt):
         return CancelledError(details=details)
-    text = str(error).lower()
-    if "out of memory" in text and ("cuda" in text or "mps" in text or "hip" in text):
-        return SetupError("gpu.out_of_memory", "The GPU's memory ran out.", _FASTER, details)
-    if isinstance(error, MemoryError) or "can't allocate memory" in text:
-        return SetupError("memory.exhausted", "The computer's memory ran out.", _FASTER, details)
+    short = shortage_in(f"{type(error).__name__}: {error}")
+    if short or isinstance(error, MemoryError):
+        return shortage_error(short or MAIN, details=details)
     if isinstance(error, ModuleNotFoundError):
         return SetupError(
             "environment.package_missing",

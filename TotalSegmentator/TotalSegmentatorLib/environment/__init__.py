@@ -6,12 +6,21 @@ from .engine import (
     find_engine,
     installed_versions,
     is_ready,
-    make_engine,
 )
+from .environments import Environment, Environments
 from .hardware import Device, Hardware, probe, this_computer
-from .licence import check_licence, has_licence, store_licence
+from .installation import Plan, check, install, make_engine, plan
+from .licence import (
+    LicenceStatus,
+    check_licence,
+    has_licence,
+    licence_status,
+    remove_licence,
+    store_licence,
+)
+from .observer import Observer
 from .paths import interpreter, resources_folder, user_data_folder
-from .virtual import Observer
+from .settings import UserSettings, load_settings, save_settings
 from .weights import (
     check_weights,
     download_bytes,
@@ -23,8 +32,14 @@ from .weights import (
 __all__ = [
     "Device",
     "EngineEnvironment",
+    "Environment",
+    "Environments",
     "Hardware",
+    "LicenceStatus",
     "Observer",
+    "Plan",
+    "UserSettings",
+    "check",
     "check_licence",
     "check_weights",
     "default_folder",
@@ -32,13 +47,19 @@ __all__ = [
     "download_mb",
     "find_engine",
     "has_licence",
+    "install",
     "installed_versions",
     "interpreter",
     "is_ready",
+    "licence_status",
+    "load_settings",
     "make_engine",
     "missing_models",
+    "plan",
     "probe",
+    "remove_licence",
     "resources_folder",
+    "save_settings",
     "store_licence",
     "this_computer",
     "user_data_folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -34,12 +35,17 @@ class Stage(Event):
     name: ClassVar[str] = "stage"
     text: str = ""
 
+    @property
+    def phrase(self) -> str:
+        """The text without figures: while these grow, it is the same step, one line of a log."""
+        return re.sub(r"\d+", "", self.text)
+
 
 @dataclass(frozen=True)
 class Progress(Event):
     """How far the whole run is.
 
-    :param fraction: 0..1 of the whole run, never decreasing.
+    :param fraction: 0..1 of the whole run, never decreasing unless the run begins again.
     :param seconds_left: estimate, or None where there is no ground for one yet.
     """
 

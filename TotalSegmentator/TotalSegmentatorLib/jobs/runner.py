@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CancelledError, EngineError, InputError, SegmentationError, SetupError
-from . import processes
+from . import cgroups, processes, shortage
 from .events import PROTOCOL, Event, Failed, Finished, Log, from_line
 from .job import JobContext
 from .request import Request
@@ -22,6 +22,8 @@ from .result import EngineResult
 CANCEL_GRACE_S = 3.0
 _LAST_WORDS_S = 1.0
 _LOG_LINES_KEPT = 200
+# The last words of a process; what lines before them tell of need not be why it ended.
+_LAST_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class _Conversation:
         self._context = context
         self._tail.clear()
         self._usable = self.answered = False
+        self._kills = cgroups.kills_by_system()
         self._send(message)
         try:
             return self._listen()
@@ -205,12 +208,16 @@ class _Conversation:
 
     def _crash(self) -> SegmentationError:
         code = self._process.wait()
-        if code in (-9, 137):
-            error: SegmentationError = SetupError(
-                "memory.killed",
-                "The operating system ended the engine, most likely because memory ran out.",
-                "Close other programs, use a faster speed, or crop the volume.",
+        said = shortage.shortage_in("\n".join(list(self._tail)[-_LAST_LINES:]))
+        error: SegmentationError
+        if shortage.is_end_by_shortage(code):
+            surely = cgroups.kills_by_system() > self._kills
+            why = ("" if surely else "most likely ") + "because memory ran out"
+            error = shortage.shortage_error(
+                shortage.MAIN, f"The operating system ended the engine, {why}."
             )
+        elif said:
+            error = shortage.shortage_error(said)
         else:
             error = EngineError(
                 "engine.crashed",

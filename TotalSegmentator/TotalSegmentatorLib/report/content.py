@@ -37,6 +37,7 @@ def make_report(
     structures: Sequence[StructureReport],
     notices: Sequence[Notice],
     seconds: float,
+    asked: Request | None = None,
 ) -> dict[str, Any]:
     """The content of ``report.json``.
 
@@ -44,10 +45,12 @@ def make_report(
     :param request: what gives the same result again.
     :param runs: the task runs that answered it, at least one.
     :param seconds: time that all took.
+    :param asked: what was to be run; None if it was.
     """
     return {
         "schema": SCHEMA,
         "input": dict(source),
+        **({"asked": asked.to_dict()} if asked else {}),
         "request": request.to_dict(),
         "provenance": _joined([dict(result.provenance) for _, result in runs]),
         "runs": [_run(*run) for run in runs],
@@ -85,17 +88,22 @@ def _sums(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def public_provenance(report: Mapping[str, Any]) -> dict[str, Any]:
     """How a result was made, for the scene and for files with the voxels.
 
-    It says nothing of the input: neither its path nor its checksum, nor where a model lies.
+    It says nothing of the input: neither its path nor its checksum, nor where a model lies. What
+    was asked for stands in it if something else was run.
 
     :param report: the content of ``report.json``.
     """
-    requests = [run["request"] for run in report["runs"]]
-    named = [{**request, "model": Path(request["model"]).name} for request in requests]
+    requests = [_public(run["request"]) for run in report["runs"]]
     return {
         "task": " ".join(request["task"] for request in requests),
-        "requests": named,
+        "requests": requests,
+        **({"asked": _public(report["asked"])} if "asked" in report else {}),
         **report["provenance"],
     }
+
+
+def _public(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {**request, "model": Path(request["model"]).name}
 
 
 def provenance_texts(report: Mapping[str, Any]) -> dict[str, str]:

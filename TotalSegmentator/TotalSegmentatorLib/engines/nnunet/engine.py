@@ -22,8 +22,9 @@ from .. import body_options, downloaded_models
 from ..contract import Run
 from ..devices import choose_device, cpu_threads, device_title
 from ..totalsegmentator import SPEC as OFFICIAL
-from ..totalsegmentator.access import check_licence, get_models, weights_folder
+from ..totalsegmentator.access import check_licence, check_models, weights_folder
 from ..totalsegmentator.derived import write_derived
+from ..totalsegmentator.statistics import tell_of
 from ..turns import turn
 from . import PREDICT, PREPARE, WRITE
 from .compiled import CompiledMode, compiled_mode
@@ -70,15 +71,15 @@ def _threads(run: Run, device: torch.device) -> int:
 
 def _run_task(run: Run, device: torch.device) -> EngineResult:
     check_licence(run.request.task)
-    get_models(downloaded_models(run.request), run.report)
+    check_models(downloaded_models(run.request))
     try:
-        return _own_task(run, device)
+        result = _own_task(run, device)
     except NotCovered as error:
         reason = str(error)
+    else:
+        tell_of(run.request)
+        return result
     # After the block: until then the error holds on to what was loaded.
-    models = CatalogModels(weights_folder(), device, run.kept)
-    for model in downloaded_models(run.request):
-        models.check_harmless(model)
     _hand_over(run, reason, "the official TotalSegmentator package")
     from ..totalsegmentator import engine as official
 

@@ -7,7 +7,6 @@ that nothing is written to files between them and that no step starts a process.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,14 +24,11 @@ from .compiled import CompiledMode
 from .geometry import Box, Volume, box_around, from_ras, margin_voxels, to_ras
 from .merging import look_up, merge, part_table
 from .models import CatalogModels, Model
+from .parts import is_split, three_parts
 from .prediction import How, Prepared, Watch, predict, prepare, same_preparation
 from .resampling import labels_to_shape, to_spacing
 from .windows import step_of
 
-# Larger images of tasks with several models are cut into three parts along the body.
-_SPLIT_ABOVE_VOXELS = 512 * 512 * 900
-_SPLIT_ABOVE_SLICES = 200
-_SPLIT_MARGIN = 20
 _BODY_MARGIN_MM = (3, 3, 3)
 # Of a task's time, at the speed "normal" and at others.
 _ROUGH_SHARE, _ROUGH_SHARE_OF_FAST = 0.15, 0.5
@@ -243,7 +239,7 @@ class Pipeline:
         with self._report.measured("resampling"):
             seen = self._to_spacing(ras, spacing) if spacing else ras
         several = bool(models[0].labels)
-        split = _is_split(seen.array.shape, several, options)
+        split = is_split(seen.array.shape, several, options.force_split)
         predict_whole = self._predict_parts if split else self._predict
         labels = predict_whole(task, models, seen, options, span)
         # What the official package puts together from parts it writes with the matrix that it has
@@ -277,20 +273,13 @@ class Pipeline:
         span: Span,
     ) -> np.ndarray:
         """Predict three overlapping parts of a volume along the body."""
-        shape = seen.array.shape
-        third = shape[2] // 3
-        labels = np.zeros(shape[::-1], np.uint8).T
-        for number, (first, last, start, stop) in enumerate(
-            (
-                (0, third + _SPLIT_MARGIN, 0, third),
-                (third + 1 - _SPLIT_MARGIN, third * 2 + _SPLIT_MARGIN, third, third * 2),
-                (third * 2 + 1 - _SPLIT_MARGIN, shape[2], third * 2, shape[2]),
-            )
-        ):
-            piece = Volume(seen.array[:, :, first:last], seen.affine)
+        labels = np.zeros(seen.array.shape[::-1], np.uint8).T
+        for number, (seen_part, kept) in enumerate(three_parts(seen.array.shape[2])):
+            piece = Volume(seen.array[:, :, seen_part], seen.affine)
             one = span.part(number / 3, (number + 1) / 3)
             found = self._predict(task, models, piece, options, one)
-            labels[:, :, start:stop] = found[:, :, start - first : stop - first]
+            first = seen_part.start
+            labels[:, :, kept] = found[:, :, kept.start - first : kept.stop - first]
         return labels
 
     def _predict(
@@ -339,19 +328,6 @@ class Pipeline:
                 prepared = on_device.prepare(seen, model.plans, self._device)
         self._prepared = (seen, model, prepared)
         return prepared
-
-
-def _is_split(shape: Sequence[int], several: bool, options: Options) -> bool:
-    """Whether a volume is predicted in three parts.
-
-    :param shape: of the volume.
-    :param several: whether the task has several models.
-    """
-    large = math.prod(shape) > _SPLIT_ABOVE_VOXELS and shape[2] > _SPLIT_ABOVE_SLICES
-    third = shape[2] // 3
-    # The official package fails where the margins do not fit into the parts.
-    fits = third >= _SPLIT_MARGIN - 1 and 2 * third + _SPLIT_MARGIN <= shape[2]
-    return fits and (options.force_split or (large and several))
 
 
 def _mask(task: catalog.Task, labels: np.ndarray, structures: Sequence[str]) -> np.ndarray:
