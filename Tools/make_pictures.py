@@ -3,9 +3,9 @@
     .venv/bin/python Tools/make_pictures.py      (after `make demo`)
 
 Writes Screenshot01.jpg (the panel, as the host shows it, beside the result), Docs/panel.png and
-Docs/panel-results.png (before and after a run), Docs/demo.png, Docs/names.png (the sample CT's
-reference labels with our names and colours) and the icon. A screenshot of Slicer itself replaces
-the first once there is one.
+Docs/panel-results.png (before and after a run), Docs/setup.png, Docs/demo.png, Docs/names.png (the
+sample CT's reference labels with our names and colours) and the icon. A screenshot of Slicer itself
+replaces the first once there is one.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ def main() -> None:
     """Make all pictures."""
     if not DEMO.is_file():
         raise SystemExit("Run `make demo` first.")
-    before, after, results = panel_pictures()
+    before, after, results, setup = panel_pictures()
     result = QtGui.QImage(str(DEMO))
     save(scaled(beside(after, result), SCREENSHOT_PIXELS), ROOT / "Screenshot01.jpg", 90)
     save(with_few_colors(before), ROOT / "Docs" / "panel.png", 0)
     save(with_few_colors(results), ROOT / "Docs" / "panel-results.png", 0)
+    save(with_few_colors(setup), ROOT / "Docs" / "setup.png", 0)
     save(scaled(result, 1200), ROOT / "Docs" / "demo.png")
     save(names_and_colors(), ROOT / "Docs" / "names.png")
     icon = scaled(result.copy(ICON_PART), ICON_PIXELS)
@@ -64,8 +65,8 @@ def main() -> None:
     save(icon, MODULE.parent / "Resources" / "Icons" / "TotalSegmentator.png")
 
 
-def panel_pictures() -> tuple[QtGui.QImage, QtGui.QImage, QtGui.QImage]:
-    """The panel with a volume, after a run, and of that the results only."""
+def panel_pictures() -> tuple[QtGui.QImage, ...]:
+    """The panel with a volume, after a run, of that the results only, and the setup."""
     host = slicerhost.start()
     module = host.loadModule(MODULE)
     host.enter(module)
@@ -86,9 +87,25 @@ def panel_pictures() -> tuple[QtGui.QImage, QtGui.QImage, QtGui.QImage]:
     for name in ("inputs", "speed", "outputs"):
         getattr(panel.ui, f"{name}CollapsibleButton").collapsed = True
     results = panel_picture(host, module.panel)
+    setup = setup_picture(host, module)
     host.unloadModule(module)
     host.stop()
-    return before, after, results
+    return before, after, results, setup
+
+
+def setup_picture(host: slicerhost.Host, module: slicerhost.LoadedModule) -> QtGui.QImage:
+    """The section Setup after a check of this computer, without weights and licence number."""
+    panel, ui = module.widget, module.widget.ui
+    panel.logic.enginePython = None  # its path is nobody's business
+    for part in ("inputs", "speed", "outputs", "results"):
+        getattr(ui, f"{part}CollapsibleButton").collapsed = True
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TOTALSEG_HOME_DIR"] = folder
+        ui.setupCollapsibleButton.collapsed = ui.weightsGroupBox.collapsed = False
+        ui.doctorButton.click()
+        if not host.wait(lambda: ui.doctorButton.enabled, RUN_TIMEOUT_S):
+            raise SystemExit("The check of this computer did not end.")
+        return panel_picture(host, module.panel)
 
 
 def panel_picture(host: slicerhost.Host, panel: object) -> QtGui.QImage:

@@ -10,7 +10,6 @@ import sys
 import time
 import unittest
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Annotated
 
 import slicer
@@ -34,12 +33,12 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from TotalSegmentatorWidgets.SetupLogic import SetupLogic
 
 from TotalSegmentatorLib import catalog, engines, environment, history, jobs
 from TotalSegmentatorLib.engines.contract import DEVICE_PATTERN
-from TotalSegmentatorLib.environment import EngineEnvironment, Hardware, Observer
-from TotalSegmentatorLib.environment.duplicates import other_modules
-from TotalSegmentatorLib.errors import InputError, SegmentationError, SetupError
+from TotalSegmentatorLib.environment import Hardware
+from TotalSegmentatorLib.errors import InputError, SegmentationError
 from TotalSegmentatorLib.estimate import Estimate, estimate_speeds
 from TotalSegmentatorLib.images import crop, voxel_box
 from TotalSegmentatorLib.images.frames import parse_frames
@@ -58,7 +57,6 @@ from TotalSegmentatorLib.scene import (
     former_parameters,
     read_frames,
     region_points,
-    versions,
     view_volume,
     volume_modality,
 )
@@ -190,9 +188,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = TotalSegmentatorLogic()
-        weights = slicer.util.settingsValue(f"{self.SETTINGS}/WeightsFolder", "")
-        self.logic.totalSegmentatorWeightsPath = weights or None
-        self.ui.weightsPathLineEdit.currentPath = weights
+        self._takeSettings()
         self._estimateTimer = qt.QTimer()
         self._estimateTimer.setSingleShot(True)
         self._estimateTimer.setInterval(self.ESTIMATE_DELAY_MSEC)
@@ -206,6 +202,13 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
         self._warnOfOtherModules()
+
+    def _takeSettings(self) -> None:
+        """What belongs to the computer, not to the scene."""
+        self.ui.weightsPathLineEdit.currentPath = environment.load_settings().weights_folder
+        read = functools.partial(slicer.util.settingsValue, converter=slicer.util.toBool)
+        self.logic.fallBack = read(f"{self.SETTINGS}/FallBack", False)
+        self.ui.fallBackCheckBox.checked = self.logic.fallBack
 
     def _makeParts(self) -> None:
         from TotalSegmentatorWidgets.DevicePicker import DevicePicker
@@ -228,7 +231,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.devicePicker = DevicePicker(ui, self.onDeviceChanged, self.onRefreshDevices)
         self.resultsView = ResultsView(ui)
         self.exporter = Exporter(ui, self.runs)
-        self.setupView = SetupView(ui, self.onSetupButton, self.onLicenceEntered)
+        self.setupView = SetupView(ui, self.logic, self.runs, self.onSetupChanged)
         self.surfaceView = SurfaceView(ui, self.runs.showError)
         for mode, title in (
             ("replace", _("Replace")),
@@ -248,6 +251,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui.engineComboBox.connect("currentIndexChanged(int)", self.onEngineSelected)
         ui.freeMemoryButton.connect("clicked()", self.onFreeMemory)
         ui.weightsPathLineEdit.connect("currentPathChanged(QString)", self.onWeightsFolderChanged)
+        ui.fallBackCheckBox.connect("clicked(bool)", self.onFallBackClicked)
 
     def cleanup(self) -> None:
         """The module is reloaded, or the application quits: nothing of a run may stay."""
@@ -268,6 +272,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         self.initializeParameterNode()
+        self.setupView.refresh()
 
     def exit(self) -> None:
         self.setParameterNode(None)
@@ -303,10 +308,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _warnOfOtherModules(self) -> None:
         """Only one of two modules of the same name is loaded: say which it is."""
-        settings = slicer.app.revisionUserSettings()
-        paths = slicer.util.settingsValue("Modules/AdditionalPaths", [], settings=settings)
-        additional = [paths] if isinstance(paths, str) else list(paths)
-        others = other_modules(Path(__file__), [*sys.path, *additional])
+        others = self.logic.otherModules()
         if others:
             self.runs.addLog(
                 _("Another module TotalSegmentator lies in {folder}; this one was loaded.").format(
@@ -527,7 +529,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         with contextlib.suppress(SegmentationError):
             self.taskPicker.setDownloads(self.logic.downloads())
         self.speedPicker.setTexts({speed: self._text(one) for speed, one in estimates.items()})
-        self._showSetup(estimates.get(self.speedPicker.speed))
+        estimate = estimates.get(self.speedPicker.speed)
+        self.setupView.setDownload(estimate.download if estimate else "")
 
     def _text(self, estimate: Estimate) -> str:
         """One line: the resolution, and what a run is estimated to take."""
@@ -539,18 +542,6 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if estimate.warning:
             text += _(" - {warning}").format(warning=estimate.warning)
         return text
-
-    def _showSetup(self, estimate: Estimate | None) -> None:
-        from TotalSegmentatorWidgets.SetupView import SetupState
-
-        self.setupView.show(
-            SetupState(
-                self.logic.isEngineReady(),
-                self.logic.engineText(),
-                estimate.download if estimate else "",
-                environment.has_licence(versions.startup_variables()),
-            )
-        )
 
     # Runs
 
@@ -567,6 +558,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onRunsChanged(self) -> None:
         self.updateGui()
+        if not self.busy:
+            self.setupView.refresh()  # a run may have downloaded models
         if not self._parameterNode:  # the panel was left
             self.runs.showButtons(False)
 
@@ -635,32 +628,14 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if job.error:
             self.runs.showError(job.error)
         else:
-            self._hardware = job.result
+            self._hardware = self.logic.hardware = job.result
             self.devicePicker.setDevices(job.result.devices)
             self.updateGui()
 
-    def onSetupButton(self) -> None:
-        """Install the engine."""
-        self.runs.install()
-
-    def onLicenceEntered(self, number: str) -> None:
-        """Have a licence number checked and stored."""
-        try:
-            store = self.logic.licenceStore(number)
-        except SegmentationError as error:
-            self.runs.showError(error)
-            return
-
-        def work(context: jobs.JobContext) -> None:
-            context.emit(jobs.Stage(_("Checking the licence number")))
-            store()
-
-        def end(job: Job) -> None:
-            if not job.error:
-                self.runs.say(_("The licence number is stored."))
-            self.updateGui()
-
-        self.runs.start(Job(work), end)
+    def onSetupChanged(self) -> None:
+        """Another engine is used, or models have come or gone."""
+        self.setupView.refresh()
+        self.updateGui()
 
     def onFindTabChanged(self, index: int) -> None:
         self.setParameter("findBy", self._FIND_BY[index])
@@ -681,9 +656,16 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onWeightsFolderChanged(self, path: str) -> None:
         """The folder is the computer's: it is stored with the settings, not in the scene."""
-        slicer.app.settings().setValue(f"{self.SETTINGS}/WeightsFolder", path)
-        self.logic.totalSegmentatorWeightsPath = path or None
-        self.updateGui()
+        try:
+            environment.save_settings(environment.load_settings().changed("weights_folder", path))
+        except SegmentationError as error:
+            self.runs.showError(error)
+        self.onSetupChanged()
+
+    def onFallBackClicked(self, checked: bool) -> None:
+        """Whether runs may change how they are done, if memory is short."""
+        slicer.app.settings().setValue(f"{self.SETTINGS}/FallBack", checked)
+        self.logic.fallBack = checked
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -772,25 +754,29 @@ class Pulse:
 #
 # TotalSegmentatorLogic
 #
-class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
+class TotalSegmentatorLogic(SetupLogic, ScriptedLoadableModuleLogic):
     """Segments volume nodes; also for scripts, without the panel and without Qt.
 
-    The new calls are :meth:`segment`, :meth:`segmentSequence`, :meth:`restorePrevious` and
-    :meth:`startSetup`. The others keep the names that scripts for the former extension use.
+    The new calls are :meth:`segment`, :meth:`segmentSequence`, :meth:`restorePrevious`, and those
+    of :class:`SetupLogic`. What begins with ``start`` returns at once a job, for which ``wait()``
+    waits. The others keep the names that scripts for the former extension use.
     """
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self._pulse = Pulse()
         self._results = Results()
+        self._phrase = ""
         self.logCallback: Callable[[str], None] | None = None
         self.clearOutputFolder = True
         self.useStandardSegmentNames = True
+        #: Whether a run for which memory is short may be done in another way, see memory_guard.py.
+        self.fallBack = False
+        #: What :meth:`startProbe` has found, for the check of a run's memory.
+        self.hardware: Hardware | None = None
         self.robustCrop = False
         self.removeSmallBlobs = False
         self.higherOrderResampling = False
-        self.totalSegmentatorWeightsPath: str | None = None
-        self.enginePython: str | None = None
 
     def getParameterNode(self) -> TotalSegmentatorParameterNode:
         """The scene's parameter node of this module."""
@@ -850,84 +836,6 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
                 return structure.name, tuple(value / 255 for value in structure.color)
         raise RuntimeError(f"No structure has the terminology {terminologyEntryStr}")
 
-    # Engine
-
-    def _engine(self) -> EngineEnvironment:
-        python = Path(self.enginePython) if self.enginePython else None
-        return environment.find_engine(python, versions.startup_variables())
-
-    def isEngineReady(self) -> bool:
-        """Whether PyTorch and TotalSegmentator are installed."""
-        return bool(self.enginePython) or environment.is_ready(environment.default_folder())
-
-    def engineText(self) -> str:
-        """The engine's packages and their versions, or that it is not installed."""
-        if self.enginePython:
-            return _("The interpreter that was named is used.")
-        folder = environment.default_folder()
-        if not environment.is_ready(folder):
-            return _("Out of date.") if folder.exists() else _("Not installed.")
-        found = environment.installed_versions(folder)
-        return ", ".join(f"{name} {version}" for name, version in found.items())
-
-    def startProbe(self) -> SceneJob:
-        """Start looking for GPUs, which only the engine can see.
-
-        :return: its ``result`` is a :class:`TotalSegmentatorLib.environment.Hardware`.
-        """
-        engine = self._engine()
-        return self.followJob(Job(lambda context: environment.probe(engine), self._log).start())
-
-    def startSetup(self, onEvent: Callable[[Event], None] | None = None) -> SceneJob:
-        """Start installing PyTorch and TotalSegmentator apart from Slicer's own Python.
-
-        :return: its ``result`` is a dictionary of the installed versions.
-        :raises SetupError: ``environment.busy``.
-        """
-        if versions.other_installation_running():  # whose need of disk space nobody knows
-            raise SetupError(
-                "environment.busy",
-                _("Slicer is installing other packages at this moment."),
-                _("Try again when that has ended."),
-            )
-        variables = versions.startup_variables()
-        self.releaseEngine()  # it would go on with the packages as they were
-
-        def work(context: jobs.JobContext) -> dict[str, str]:
-            def onStep(share: float, text: str) -> None:
-                context.emit(jobs.Stage(text))
-                context.emit(jobs.Progress(share))
-
-            observer = Observer(
-                on_step=onStep,
-                on_line=lambda line: context.emit(jobs.Log(line)),
-                cancelled=context.cancelled.is_set,
-            )
-            return environment.make_engine(observer=observer, variables=variables)
-
-        return self.followJob(Job(work, onEvent or self._log).start())
-
-    def setupPythonRequirements(self, upgrade: bool = False) -> None:
-        """Install PyTorch and TotalSegmentator if they are not there, and wait for the end.
-
-        :param upgrade: kept for older scripts; an outdated environment is always made anew.
-        """
-        self.startSetup().wait()
-
-    def setLicense(self, licenseStr: str) -> None:
-        """Check a TotalSegmentator licence number online and store it.
-
-        :raises SegmentationError: if it is not accepted.
-        """
-        self.licenceStore(licenseStr)()
-
-    def licenceStore(self, number: str) -> Callable[[], None]:
-        """What checks and stores a licence number, for a thread of its own.
-
-        :raises SetupError: if there is no engine.
-        """
-        return functools.partial(environment.store_licence, self._engine(), number)
-
     # Jobs
 
     def followJob(self, job: Job) -> SceneJob:
@@ -947,6 +855,8 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
 
     def _log(self, event: Event) -> None:
         text = getattr(event, "text", None) or getattr(event, "message", None)
+        if isinstance(event, jobs.Stage):
+            text, self._phrase = text if event.phrase != self._phrase else "", event.phrase
         if text:
             logging.info(text)
             if self.logCallback:
@@ -970,6 +880,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         makeTable: bool = False,
         standardNames: bool | None = None,
         keepFiles: bool | None = None,
+        anyway: bool = False,
         onEvent: Callable[[Event], None] | None = None,
         onDone: Callable[[SceneJob], None] | None = None,
         **options: object,
@@ -1000,6 +911,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             :attr:`useStandardSegmentNames` says.
         :param keepFiles: leave the files of the run in place; None: as :attr:`clearOutputFolder`
             says.
+        :param anyway: try even what by estimate cannot fit into memory.
         :param onEvent: receives the events.
         :param onDone: called with the job at the end, also after an error or a cancellation.
         :param options: options of the task's engine, e.g. ``robust_crop=True``.
@@ -1011,7 +923,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             volume, task, structures, speed, modality, device, region, engine, **options
         )
         complete(request, volume_modality(volume))  # told of before a missing engine
-        settings = self._settings(mayDownload, keepFiles)
+        settings = self._settings(mayDownload, keepFiles, anyway)
         onEvent = onEvent or self._log
         image, notices = view_volume(volume)
         voxels = VoxelsInUse(volume)
@@ -1046,11 +958,11 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         """Megabytes that must be downloaded before :meth:`segment` can do what is asked."""
         runs = self._runs(volume, **asked)
         models = [model for one in runs.requests for model in engines.downloaded_models(one)]
-        return environment.download_mb(environment.missing_models(models, self._weightsFolder()))
+        return environment.download_mb(environment.missing_models(models, self.weightsFolder()))
 
     def downloads(self) -> dict[str, int]:
         """Task id -> megabytes of its models, at the finest speed, that are not here yet."""
-        folder, sizes = self._weightsFolder(), {}
+        folder, sizes = self.weightsFolder(), {}
         for task in self.availableTasks():
             models = () if task.model_folder else task.required_models(next(iter(task.speeds)))
             missing = environment.missing_models(models, folder)
@@ -1079,17 +991,12 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             request,
             hardware,
             history.load(),
-            self._weightsFolder(),
+            self.weightsFolder(),
             image.modality,
         )
 
     def _runs(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> Runs:
         return complete(self._request(volume, **asked), volume_modality(volume))
-
-    def _weightsFolder(self) -> Path:
-        chosen = self.totalSegmentatorWeightsPath
-        variables = versions.startup_variables()
-        return Path(chosen) if chosen else environment.weights_folder(variables)
 
     def _shownFrame(self, volume: slicer.vtkMRMLScalarVolumeNode) -> int:
         """Which frame of a sequence a volume shows; -1 for other volumes."""
@@ -1113,6 +1020,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
         makeTable: bool = False,
         standardNames: bool | None = None,
         keepFiles: bool | None = None,
+        anyway: bool = False,
         onEvent: Callable[[Event], None] | None = None,
         onDone: Callable[[SceneJob], None] | None = None,
         browser: slicer.vtkMRMLSequenceBrowserNode | None = None,
@@ -1135,7 +1043,7 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             volume, task, structures, speed, modality, device, region, engine, **options
         )
         complete(request, volume_modality(volume))  # told of before a missing engine
-        settings = self._settings(mayDownload, keepFiles)
+        settings = self._settings(mayDownload, keepFiles, anyway)
         inUse: list[VoxelsInUse] = []
 
         def view(one: SceneFrame) -> Frame:
@@ -1236,14 +1144,19 @@ class TotalSegmentatorLogic(ScriptedLoadableModuleLogic):
             region=tuple(tuple(point) for point in region or ()),
         )
 
-    def _settings(self, mayDownload: bool, keepFiles: bool | None = None) -> Settings:
-        weights = self.totalSegmentatorWeightsPath
+    def _settings(
+        self, mayDownload: bool, keepFiles: bool | None = None, anyway: bool = False
+    ) -> Settings:
         return Settings(
             self._engine(),
             may_download=mayDownload,
-            weights=Path(weights) if weights else None,
+            weights=self.weightsFolder(),
             keep_files=not self.clearOutputFolder if keepFiles is None else keepFiles,
             remember_runs=True,
+            usage_statistics=environment.load_settings().usage_statistics,
+            fall_back=self.fallBack,
+            skip_memory_check=anyway,
+            hardware=self.hardware,
         )
 
     def process(

@@ -88,7 +88,7 @@ class ErrorView:
         self.ui.remediesWidget.visible = bool(self._buttons)
 
     def _button(self, remedy: Remedy):
-        button = qt.QPushButton(_title(remedy))
+        button = qt.QPushButton(remedyTitle(remedy))
         button.name = f"{remedy.action}Button"
         button.connect("clicked()", functools.partial(self._onClicked, remedy))
         return button
@@ -113,7 +113,12 @@ def errorReport(error: SegmentationError, private: Iterable[str] = ()) -> str:
     return _scrubbed("\n".join(parts), private).strip() + "\n"
 
 
-def _title(remedy: Remedy) -> str:
+def publicReport(text: str) -> str:
+    """A text about this computer for others to read: with the versions, and without paths."""
+    return _scrubbed(f"{_versions()}\n{text}", ()).strip() + "\n"
+
+
+def remedyTitle(remedy: Remedy) -> str:
     """What stands on the button of a remedy."""
     if remedy.action == remedies.USE_FASTER_SPEED:
         return _("Use fastest") if remedy.speed == "fastest" else _("Use fast")
@@ -125,6 +130,9 @@ def _title(remedy: Remedy) -> str:
         remedies.OPEN_SETUP: _("Open setup"),
         remedies.OPEN_LICENCE: _("Enter licence"),
         remedies.DOWNLOAD_WEIGHTS: _("Download"),
+        remedies.REINSTALL_ENGINE: _("Reinstall..."),
+        remedies.CHOOSE_BUILD: _("Choose another..."),
+        remedies.RUN_ANYWAY: _("Run anyway"),
     }
     return titles[remedy.action]
 

@@ -4,13 +4,14 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from TotalSegmentatorLib import catalog, engines, environment, jobs, remedies
+from TotalSegmentatorLib import catalog, engines, jobs, remedies
 from TotalSegmentatorLib.catalog.browsing import structures_by_group
 from TotalSegmentatorLib.engines.contract import Option
 from TotalSegmentatorLib.errors import CancelledError, InputError, SegmentationError, SetupError
@@ -24,6 +25,7 @@ from TotalSegmentatorLib.scene import (
     volume_modality,
 )
 
+from .ConsentDialog import Begin, ConsentDialog
 from .ErrorView import ErrorView
 from .QueueView import QueueEntry, QueueView
 
@@ -31,6 +33,8 @@ from .QueueView import QueueEntry, QueueView
 _ANY_TASK = "total"
 # The second half of a double click on Apply is not meant for Cancel.
 _DOUBLE_CLICK_S = 0.5
+# Codes that end so are about a run that was not begun, for a reason that an estimate gives.
+_WILL_NOT_FIT = ".will_not_fit"
 # What each remedy changes of the run that failed; the others open something.
 _CHANGES = {
     remedies.RETRY: {},
@@ -38,6 +42,7 @@ _CHANGES = {
     remedies.USE_FASTER_SPEED: {},
     remedies.SPLIT_FOR_MEMORY: {"force_split": True},
     remedies.DOWNLOAD_WEIGHTS: {"mayDownload": True},
+    remedies.RUN_ANYWAY: {"anyway": True},
 }
 Again = Callable[..., None]
 
@@ -61,6 +66,16 @@ class Panel(Protocol):
         """Let a licence number be entered."""
 
 
+@dataclass(eq=False)
+class SceneOrder(Order):
+    """An order that works on the scene, and ends with it."""
+
+
+@dataclass(eq=False)
+class SetupOrder(Order):
+    """The installation of the engine, of which there is one at a time."""
+
+
 class RunControl:
     """Queues runs, follows them, and shows how they go and what went wrong.
 
@@ -73,10 +88,10 @@ class RunControl:
         self._logic = logic
         self._panel = panel
         self._queue = RunQueue(self._onQueueChanged)
-        self._setup: Order | None = None
         self._again: Again | None = None
-        self._beside: SceneJob | None = None
+        self._beside: list[SceneJob] = []
         self._warnings: list[str] = []
+        self._phrase = ""
         self._startedAt = 0.0
         self._stopping: Order | SceneJob | None = None
         self.errorView = ErrorView(ui, self.onRemedy)
@@ -90,7 +105,7 @@ class RunControl:
     @property
     def canCancel(self) -> bool:
         """Whether there is something to stop: a run, or a job beside, e.g. an export."""
-        return self.busy or self._beside is not None
+        return self.busy or bool(self._beside)
 
     def apply(self, parameters, **changes: object) -> None:
         """Queue a run for each chosen volume, and the installation of the engine before them.
@@ -112,11 +127,12 @@ class RunControl:
         """Ask what runs to stop; it is followed until nothing of it is left."""
         if time.monotonic() - self._startedAt < _DOUBLE_CLICK_S:
             return
-        self._stopping = self._queue.running or self._beside
+        self._stopping = next(iter(self._active()), None)
         if self.busy:
             self._queue.cancel()
-        elif self._beside:
-            self._beside.cancel()
+        else:
+            for job in self._beside:
+                job.cancel()
         self._ui.statusLabel.text = _("Stopping...")
         self._ui.applyButton.enabled = False
 
@@ -126,15 +142,49 @@ class RunControl:
 
     def leaveScene(self) -> None:
         """The scene is closed: stop what works on it, and forget what has."""
-        self._queue.cancel_all(lambda order: order is not self._setup)
+        self._queue.cancel_all(lambda order: isinstance(order, SceneOrder))
         self._queue.forget_ended()
         self._again = None
         self.errorView.hide()
 
-    def install(self) -> None:
-        """Queue the installation of the engine, if the user agrees."""
-        if self._installing() is None and confirm(self._installQuestion()):
-            self._queue.add(self._setupOrder())
+    def install(self, again: bool = False, development: bool = False) -> None:
+        """Queue the installation of the engine, if the user agrees.
+
+        :param again: also if the same is there already.
+        :param development: the official package's development version.
+        """
+        if self._installing() is None:
+            setup = self._askForSetup(again, development)
+            if setup:
+                self.errorView.hide()
+                self._queue.add(setup)
+
+    def queue(self, title: str, begin: Begin, whenDone: Callable[[SceneJob], None]) -> None:
+        """Queue work that needs no scene; what fails can be tried again.
+
+        :param title: for people.
+        :param begin: starts it; called with what receives its events.
+        :param whenDone: called with the job if it has ended well.
+        """
+        self.errorView.hide()
+        self._queue.add(self._order(Order, title, begin, whenDone))
+
+    def _order(
+        self, kind: type[Order], title: str, begin: Begin, whenDone: Callable[[SceneJob], None]
+    ) -> Order:
+        def finish(job: SceneJob) -> None:
+            self.showProgress(1.0, None)
+            whenDone(job)
+
+        def fail(error: SegmentationError) -> None:
+            if isinstance(error, CancelledError):
+                error = CancelledError(message=_("{title}: cancelled.").format(title=title))
+            self._showFailure(error, again=again)
+
+        def again() -> None:
+            self._queue.add(self._order(kind, title, begin, whenDone))
+
+        return kind(title, functools.partial(begin, self.onEvent), finish, fail)
 
     # What is queued
 
@@ -154,9 +204,9 @@ class RunControl:
         else:
             size = self._logic.downloadSize(parameters.inputVolume, **asked)
             if setup is None:
-                if not confirm(self._installQuestion(size)):
+                setup = self._askForSetup(downloadMb=size)
+                if setup is None:
                     return []
-                setup = self._setupOrder()
                 orders.append(setup)
             mayDownload = True
         for volume, region in regions.items():
@@ -173,19 +223,30 @@ class RunControl:
 
     def _installing(self) -> Order | None:
         """The installation that runs or waits."""
-        active = (State.RUNNING, State.WAITING)
-        return self._setup if self._setup and self._setup.state in active else None
+        for order in self._queue.orders:
+            if isinstance(order, SetupOrder) and order.state in (State.RUNNING, State.WAITING):
+                return order
+        return None
 
-    def _installQuestion(self, downloadMb: int = 0) -> str:
-        question = _(
-            "PyTorch and TotalSegmentator must be installed (up to {size} GB), apart from "
-            "Slicer's own Python."
-        ).format(size=round(environment.engine.recipe().needed_gb))
+    def _askForSetup(
+        self, again: bool = False, development: bool = False, downloadMb: int = 0
+    ) -> Order | None:
+        """The installation of the engine; None if the user does not agree.
+
+        :param downloadMb: size of the weights that are downloaded then.
+        """
+        note = ""
         if downloadMb:
-            question += " " + _("The weights ({size} MB) are downloaded then.").format(
-                size=downloadMb
-            )
-        return question
+            note = _("The weights ({size} MB) are downloaded then.").format(size=downloadMb)
+        begin = ConsentDialog(self._logic, again, development, note).ask()
+        if begin is None:
+            return None
+        return self._order(
+            SetupOrder,
+            _("Installing the engine"),
+            begin,
+            lambda job: self.say(_("The engine is installed.")),
+        )
 
     def _mayDownload(self, asked: Mapping[str, object], volume) -> bool:
         """Whether weights may be downloaded; asked only if some are missing.
@@ -240,19 +301,7 @@ class RunControl:
 
         what = catalog.task(options["task"]).title if options.get("task") else _("structures")
         title = _("{volume}, {what}").format(volume=volume.GetName(), what=what)
-        return Order(title, begin, finish, fail, setup)
-
-    def _setupOrder(self) -> Order:
-        def again() -> None:
-            self._queue.add(self._setupOrder())
-
-        self._setup = Order(
-            _("Installing the engine"),
-            lambda: self._logic.startSetup(self.onEvent),
-            lambda job: self.say(_("The engine is installed.")),
-            lambda error: self._showFailure(error, again=again),
-        )
-        return self._setup
+        return SceneOrder(title, begin, finish, fail, setup)
 
     # Jobs beside the queue
 
@@ -260,7 +309,7 @@ class RunControl:
         """Start a job beside whatever runs, and show what it tells and what goes wrong."""
 
         def end(following: SceneJob) -> None:
-            self._beside = None
+            self._beside.remove(following)
             if following.error:
                 self.showError(following.error)
             elif not self.busy:
@@ -268,10 +317,12 @@ class RunControl:
             whenDone(job)
             self._panel.onRunsChanged()
 
-        self._beside = self._logic.followJob(job.start(self._onSideEvent))
+        following = self._logic.followJob(job.start(self._onSideEvent))
+        self._beside.append(following)
         self._startedAt = time.monotonic()
+        self._phrase = ""
         self._panel.onRunsChanged()
-        self._beside.when_done(end)
+        following.when_done(end)
 
     def say(self, text: str) -> None:
         """Show a sentence."""
@@ -283,9 +334,15 @@ class RunControl:
         if not self.busy or isinstance(event, jobs.Log):
             self.onEvent(event)
 
+    def _active(self) -> list[Order | SceneJob]:
+        """What goes on now; what Cancel stops first."""
+        running = self._queue.running
+        return [*([running] if running else []), *self._beside]
+
     # What is shown
 
     def _onQueueChanged(self) -> None:
+        self._phrase = ""
         self.queueView.show(
             [
                 QueueEntry(
@@ -319,8 +376,7 @@ class RunControl:
         apply, queue = self._ui.applyButton, self._ui.queueButton
         canCancel = self.canCancel
         apply.text = _("&Cancel") if canCancel else _("&Apply")
-        active = [one for one in (self._queue.running, self._beside) if one]
-        apply.enabled = (canCancel or hasVolume) and self._stopping not in active
+        apply.enabled = (canCancel or hasVolume) and self._stopping not in self._active()
         apply.toolTip = _("Start the segmentation.")
         if canCancel:
             apply.toolTip = _("Stop the run; the scene stays as it is.")
@@ -341,7 +397,7 @@ class RunControl:
     def onEvent(self, event: Event) -> None:
         """Show what a run tells."""
         if isinstance(event, jobs.Stage):
-            self.say(event.text)
+            self._showStage(event)
         elif isinstance(event, jobs.Progress):
             self.showProgress(event.fraction, event.seconds_left)
         elif isinstance(event, jobs.Warned):
@@ -349,6 +405,12 @@ class RunControl:
             self.addLog(_("Warning: {message}").format(message=event.message))
         elif isinstance(event, jobs.Log):
             self.addLog(event.text)
+
+    def _showStage(self, stage: jobs.Stage) -> None:
+        self._ui.statusLabel.text = stage.text
+        if stage.phrase != self._phrase:
+            self._phrase = stage.phrase
+            self.addLog(stage.text)
 
     def showProgress(self, fraction: float, secondsLeft: float | None) -> None:
         """Set the bar; ``%`` is Qt's own sign for the percentage."""
@@ -402,6 +464,9 @@ class RunControl:
     def _remedies(
         self, error: SegmentationError, options: Mapping[str, object]
     ) -> tuple[Remedy, ...]:
+        if error.remedies is not None:
+            insist = [Remedy(remedies.RUN_ANYWAY)] if error.code.endswith(_WILL_NOT_FIT) else []
+            return (*error.remedies, *insist)
         task = str(options.get("task") or "")
         offered = optionsOf(catalog.task(task or _ANY_TASK), str(options.get("engine") or ""))
         splits = any(option.name == "force_split" for option in offered)
@@ -422,6 +487,8 @@ class RunControl:
             return
         openers = {
             remedies.CHOOSE_REGION: self._ui.regionSelector.setFocus,
+            remedies.CHOOSE_BUILD: functools.partial(self.install, again=True),
+            remedies.REINSTALL_ENGINE: functools.partial(self.install, again=True),
             remedies.OPEN_SETUP: self._panel.openSetup,
             remedies.OPEN_LICENCE: self._panel.openLicence,
         }

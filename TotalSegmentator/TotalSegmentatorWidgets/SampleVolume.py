@@ -7,7 +7,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from TotalSegmentatorLib.environment import resources_folder, user_data_folder
-from TotalSegmentatorLib.environment.interpreters import application_python, embedded
+from TotalSegmentatorLib.environment.interpreters import pip_python
 from TotalSegmentatorLib.environment.sample_data import MEMBERS, is_cached, sample_ct
 from TotalSegmentatorLib.jobs import Job
 from TotalSegmentatorLib.scene.sample_volume import NODE_NAME, add_sample_volume
@@ -69,9 +69,7 @@ def _fetch() -> Path:
 
     if not is_cached(folder()):
         slicer.util.showStatusMessage(_("Downloading the sample CT (38 MB)..."))
-    # Only the application's command-line Python has a pip that can be called.
-    python = application_python() if embedded() else None
-    job = Job(lambda context: sample_ct(folder(), python=python)).start()
+    job = Job(lambda context: sample_ct(folder(), python=pip_python())).start()
     while job.poll():
         slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
     slicer.util.showStatusMessage("")

@@ -1,69 +1,62 @@
 """What this computer has of what a run needs."""
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from slicer.i18n import tr as _
+from TotalSegmentatorLib import remedies
+from TotalSegmentatorLib.remedies import Remedy
 
-
-@dataclass(frozen=True)
-class SetupState:
-    """What this computer has.
-
-    :param isReady: whether the engine is installed and up to date.
-    :param engine: versions of its packages; or, if it is not ready, why not.
-    :param download: size of the weights that must be downloaded for what is chosen; empty if none.
-    :param hasLicence: whether a licence number is stored.
-    """
-
-    isReady: bool
-    engine: str
-    download: str
-    hasLicence: bool
+from .DoctorView import DoctorView
+from .EnvironmentView import EnvironmentView
+from .LicenceView import LicenceView
+from .PrivacyView import PrivacyView
+from .RunControl import RunControl
+from .WeightsView import WeightsView
 
 
 class SetupView:
-    """Engine, weights and licence: their state, and what can be done about it.
+    """The section *Setup*: nothing is looked at while it is folded.
 
     :param ui: the panel's widgets.
-    :param onInstall: called when a person wants the engine installed.
-    :param onLicence: called with the licence number that a person has entered.
+    :param logic: the module's logic.
+    :param runs: queues what takes long, and shows it.
+    :param onChanged: called when another engine is used, or models have come or gone.
     """
 
-    def __init__(self, ui, onInstall: Callable[[], None], onLicence: Callable[[str], None]) -> None:
-        self._ui = ui
-        self._onLicence = onLicence
-        ui.setupButton.connect("clicked()", onInstall)
-        ui.licenceButton.connect("clicked()", self._storeLicence)
-        ui.licenceLineEdit.connect("returnPressed()", self._storeLicence)
-        ui.licenceLineEdit.connect("textChanged(QString)", self._onLicenceEdited)
+    def __init__(self, ui, logic, runs: RunControl, onChanged: Callable[[], None]) -> None:
+        self._section = ui.setupCollapsibleButton
+        self._weights = WeightsView(ui, logic, runs, onChanged)
+        self._licence = LicenceView(ui, logic, runs)
+        environment = EnvironmentView(ui, logic, runs, onChanged)
+        privacy = PrivacyView(ui, runs)
+        self._views = (environment, self._weights, self._licence, privacy)
+        repairs = {
+            remedies.OPEN_LICENCE: self.openLicence,
+            remedies.DOWNLOAD_WEIGHTS: self._weights.open,
+        }
+        install = functools.partial(runs.install, again=True)
 
-    def show(self, state: SetupState) -> None:
-        """Show what this computer has."""
-        ui = self._ui
-        ui.environmentLabel.text = state.engine
-        ui.setupButton.visible = not state.isReady
-        ui.weightsLabel.text = _("All that is chosen is on this computer.")
-        if state.download:
-            ui.weightsLabel.text = _("To be downloaded for what is chosen: {size}.").format(
-                size=state.download
-            )
-        ui.licenceLabel.text = _("A number is stored.") if state.hasLicence else _("None stored.")
+        def repair(remedy: Remedy) -> None:
+            repairs.get(remedy.action, install)()
+
+        DoctorView(ui, logic, runs, repair)
+        self._section.connect("contentsCollapsed(bool)", self.refresh)
+
+    def setDownload(self, size: str) -> None:
+        """Tell what must be downloaded for what is chosen in the panel; empty: nothing."""
+        self._weights.setDownload(size)
+
+    def refresh(self) -> None:
+        """Look again at what this computer has, if anybody looks at the section."""
+        if not self._section.collapsed:
+            for view in self._views:
+                view.refresh()
 
     def open(self) -> None:
         """Unfold the section."""
-        self._ui.setupCollapsibleButton.collapsed = False
+        self._section.collapsed = False
 
     def openLicence(self) -> None:
         """Unfold the section, ready to enter a licence number."""
         self.open()
-        self._ui.licenceLineEdit.setFocus()
-
-    def _onLicenceEdited(self, text: str) -> None:
-        self._ui.licenceButton.enabled = bool(text.strip())
-
-    def _storeLicence(self) -> None:
-        number = self._ui.licenceLineEdit.text.strip()
-        if number:
-            self._ui.licenceLineEdit.clear()  # nobody else shall read it
-            self._onLicence(number)
+        self._licence.focus()

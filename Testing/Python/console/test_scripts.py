@@ -123,9 +123,11 @@ print("done")
 
 NEW_API = """
 import sys
+from pathlib import Path
 import slicer
 from TotalSegmentator import TotalSegmentatorLogic
-from TotalSegmentatorLib.errors import CancelledError, InputError
+from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib.errors import CancelledError, InputError, SetupError
 from TotalSegmentatorLib.scene.headless import HeadlessApplication
 
 def segments(node):
@@ -168,6 +170,29 @@ try:
     logic.segment(volume, task="demoo")
 except InputError as error:
     assert "demo" in error.remedy
+# Environments, weights and licence
+logic = TotalSegmentatorLogic()
+logic.totalSegmentatorWeightsPath = str(Path(sys.argv[0]).parent / "weights")
+assert logic.environments() == () and logic.currentEnvironment() is None
+assert not logic.canGoBack()
+models = catalog.task("total").required_models("fast")
+entries = logic.startWeightsList().wait()
+assert set(models) <= {entry.model for entry in entries}
+assert {entry.state for entry in entries} == {"missing"}
+assert logic.startWeightsCheck(models).wait() == ()
+assert logic.startWeightsRemoval(models).wait() == 0
+for call, code in (
+    (logic.startWeightsImport(sys.argv[0]).wait, "weights.damaged_archive"),
+    (lambda: logic.setLicense("too short"), "licence.invalid"),
+):
+    try:
+        call()
+    except SetupError as error:
+        assert error.code == code, error
+    else:
+        raise AssertionError(code)
+assert logic.licenceStatus().state == "none"
+assert "qt" not in sys.modules and "torch" not in sys.modules
 print("done")
 """
 
@@ -180,11 +205,12 @@ print("done")
 def test_script(script, sample, engine, tmp_path):
     path = tmp_path / "script.py"
     path.write_text(script)
+    own = {"XDG_DATA_HOME": str(tmp_path), "TOTALSEG_HOME_DIR": str(tmp_path)}
     answer = subprocess.run(
         [interpreter(ROOT / ".venv"), path, sample.ct, engine.python],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "TotalSegmentator")},
+        env={**os.environ, **own, "PYTHONPATH": str(ROOT / "TotalSegmentator")},
         timeout=300,
         check=False,
     )

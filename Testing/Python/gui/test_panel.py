@@ -317,35 +317,11 @@ def test_memory_of_an_idle_engine_is_freed(quickPanel, volume, quick, host):
     assert error_text(quickPanel) == "" and len(quick.requests) == 2
 
 
-def test_settings_of_the_computer_are_not_in_the_scene(panel, tmp_path):
-    panel.ui.weightsPathLineEdit.currentPath = str(tmp_path)
-    assert panel.logic.totalSegmentatorWeightsPath == str(tmp_path)
-    assert slicer.app.settings().value("TotalSegmentator/WeightsFolder") == str(tmp_path)
-    node = panel._parameterNode.parameterNode
-    assert str(tmp_path) not in str([node.GetParameter(n) for n in node.GetParameterNames()])
-
-
-def test_setup_shows_what_there_is(panel, volume, host):
+def test_missing_models_of_what_is_chosen_are_named(panel, volume, host):
     panel.setParameter("task", "total")
     panel.logic.totalSegmentatorWeightsPath = "/nowhere"
     panel.updateGui()
     assert host.wait(lambda: "downloaded" in panel.ui.weightsLabel.text, 5)
-    assert panel.ui.environmentLabel.text and panel.ui.licenceLabel.text
-
-
-def test_licence_number_is_never_kept_in_the_panel(panel, volume, host, monkeypatch):
-    numbers = []
-    monkeypatch.setattr(
-        "TotalSegmentatorLib.environment.store_licence",
-        lambda engine, number: numbers.append(number),
-    )
-    assert not panel.ui.licenceButton.enabled
-    panel.ui.licenceLineEdit.text = " aca_123 "
-    panel.ui.licenceButton.click()
-    assert panel.ui.licenceLineEdit.text == ""
-    assert host.wait(lambda: "stored" in panel.ui.statusLabel.text, 5)
-    assert numbers == ["aca_123"]
-    assert "aca_123" not in panel.ui.logTextEdit.toPlainText()
 
 
 def test_second_module_of_the_same_name_is_named(module, host, tmp_path):

@@ -37,9 +37,10 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def test_scene_closed_during_the_installation(quickPanel, volume, host, monkeypatch):
-    from TotalSegmentatorWidgets import RunControl
-
-    monkeypatch.setattr(RunControl, "confirm", lambda text: True)
+    monkeypatch.setattr(
+        "TotalSegmentatorWidgets.ConsentDialog.ConsentDialog.ask",
+        lambda dialog: quickPanel.logic.startSetup,
+    )
     monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
     installed = []
 

@@ -23,9 +23,11 @@ from panel_steps import (
 )
 from support.processes import wait_until_gone
 
+from TotalSegmentatorLib import remedies
 from TotalSegmentatorLib.errors import CancelledError, InputError, SetupError
 from TotalSegmentatorLib.images import Image
 from TotalSegmentatorLib.jobs import Job
+from TotalSegmentatorLib.remedies import Remedy
 from TotalSegmentatorLib.scene import SceneJob, image_to_volume
 
 
@@ -268,13 +270,11 @@ def test_volume_that_left_the_scene_while_the_panel_was_left(quickPanel, volume,
 
 
 def test_failed_installation_is_what_is_told(quickPanel, volume, host, monkeypatch):
-    from TotalSegmentatorWidgets import RunControl
+    questions: list[object] = []
 
-    questions: list[str] = []
-
-    def agree(text):
-        questions.append(text)
-        return True
+    def agree(dialog):
+        questions.append(dialog)
+        return quickPanel.logic.startSetup
 
     def setup(onEvent) -> SceneJob:
         def work(context):
@@ -282,7 +282,7 @@ def test_failed_installation_is_what_is_told(quickPanel, volume, host, monkeypat
 
         return quickPanel.logic.followJob(Job(work).start())
 
-    monkeypatch.setattr(RunControl, "confirm", agree)
+    monkeypatch.setattr("TotalSegmentatorWidgets.ConsentDialog.ConsentDialog.ask", agree)
     monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
     monkeypatch.setattr(quickPanel.logic, "startSetup", setup)
     quickPanel.ui.applyButton.click()
@@ -297,18 +297,6 @@ def test_failed_installation_is_what_is_told(quickPanel, volume, host, monkeypat
     ]
 
 
-def test_first_question_names_the_weights_too(quickPanel, volume, monkeypatch, tmp_path):
-    from TotalSegmentatorWidgets import RunControl
-
-    questions: list[str] = []
-    monkeypatch.setattr(RunControl, "confirm", questions.append)
-    monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
-    quickPanel.ui.weightsPathLineEdit.currentPath = str(tmp_path)
-    quickPanel.setParameter("task", "total")
-    quickPanel.ui.applyButton.click()
-    assert "GB" in questions[0] and "weights" in questions[0] and "MB" in questions[0]
-
-
 def test_error_beside_a_run_does_not_touch_its_display(quickPanel, volume, host, quick):
     quick.hold()
     quickPanel.ui.applyButton.click()
@@ -320,6 +308,22 @@ def test_error_beside_a_run_does_not_touch_its_display(quickPanel, volume, host,
     assert remedy_button(quickPanel, "open_licence") is not None
     quick.release()
     assert finished(quickPanel, host)
+
+
+def test_cancel_stops_all_jobs_beside(panel, volume, host):
+    def work(context) -> None:
+        while True:
+            context.check()
+            time.sleep(0.01)
+
+    ended: list[Job] = []
+    for _ in range(2):
+        panel.runs.start(Job(work), ended.append)
+    cancel(panel, host)
+    assert not panel.ui.applyButton.enabled
+    assert host.wait(lambda: len(ended) == 2, 5)
+    assert panel.ui.applyButton.text == "&Apply" and panel.ui.applyButton.enabled
+    assert error_text(panel) == ""
 
 
 def test_sum_of_several_runs_tells_of_the_failed_one(quickPanel, volume, host, quick):
@@ -369,22 +373,26 @@ def test_retry_repeats_the_run_that_failed_not_what_is_chosen_now(quickPanel, vo
     assert [request["task"] for request in quick.requests] == ["demo", "demo"]
 
 
-def test_memory_that_ran_out_offers_what_the_engine_of_the_run_can_do(
+def test_memory_that_ran_out_offers_what_helps_by_estimate(
     quickPanel, volume, host, quick, monkeypatch
 ):
+    from TotalSegmentatorLib.memory_guard import MemoryGuard, Way
+
+    offered = (remedies.SPLIT_FOR_MEMORY, remedies.RETRY_ON_CPU)
+    monkeypatch.setattr(
+        MemoryGuard,
+        "ways",
+        lambda guard, runs, code: tuple(Way(Remedy(action), "so", runs) for action in offered),
+    )
     monkeypatch.setattr("TotalSegmentatorLib.environment.check_weights", lambda *_: None)
-    for engine, task, splits in (
-        ("", "demo", False),
-        ("", "total", True),
-        ("totalsegmentator", "total", True),
-    ):
-        quickPanel.setParameter("engine", engine)
-        quickPanel.setParameter("task", task)
-        quick.fail("memory.exhausted", "There is too little memory.")
-        apply(quickPanel, host)
-        host.pump()  # the buttons before are deleted
-        buttons = slicer.util.findChildren(quickPanel.ui.remediesWidget, "split_for_memoryButton")
-        assert bool(buttons) is splits
+    quickPanel.setParameter("task", "total")
+    quick.fail("memory.exhausted", "There is too little memory.")
+    apply(quickPanel, host)
+    assert "By estimate it fits so or so." in error_text(quickPanel)
+    assert remedy_button(quickPanel, "retry_on_cpu") is not None
+    remedy_button(quickPanel, "split_for_memory").click()
+    assert finished(quickPanel, host)
+    assert [request["options"]["force_split"] for request in quick.requests] == [False, True]
 
 
 def test_details_can_be_copied(quickPanel, volume, host, quick):
@@ -477,27 +485,14 @@ def test_missing_weights_are_asked_about(quickPanel, volume, monkeypatch, tmp_pa
     assert remedy_button(panel, "download_weights").isVisibleTo(panel.parent)
 
 
-def test_missing_engine_is_asked_about(panel, volume, monkeypatch):
-    panel.logic.enginePython = None
-    monkeypatch.setattr(panel.logic, "isEngineReady", lambda: False)
-    from TotalSegmentatorWidgets import RunControl
-
-    questions: list[str] = []
-    monkeypatch.setattr(RunControl, "confirm", questions.append)
-    panel.ui.applyButton.click()
-    assert len(questions) == 1
-    assert "PyTorch" in questions[0]
-    assert not panel.busy
-    assert panel.ui.applyButton.enabled
-
-
 def test_panel_left_during_setup_goes_on_with_what_was_asked(quickPanel, volume, host, monkeypatch):
     panel = quickPanel
     ready = []
     monkeypatch.setattr(panel.logic, "isEngineReady", lambda: bool(ready))
-    from TotalSegmentatorWidgets import RunControl
-
-    monkeypatch.setattr(RunControl, "confirm", lambda text: True)
+    monkeypatch.setattr(
+        "TotalSegmentatorWidgets.ConsentDialog.ConsentDialog.ask",
+        lambda dialog: panel.logic.startSetup,
+    )
 
     def setup(onEvent) -> SceneJob:
         job = Job(lambda context: (time.sleep(0.3), ready.append(True))).start()

@@ -37,7 +37,7 @@ def offline(samples, tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 1, "", "no such network")
 
     monkeypatch.setattr(samples, "user_data_folder", lambda: tmp_path)
-    monkeypatch.setattr(sample_data.subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail)
     return samples
 
 
@@ -106,9 +106,8 @@ def test_slicers_own_python_fetches_it_and_the_application_stays_alive(offline, 
     timer.setInterval(5)
     timer.connect("timeout()", lambda: ticks.append(1))
     timer.start()
-    monkeypatch.setattr(sample_data.subprocess, "run", fail)
-    monkeypatch.setattr(offline, "embedded", lambda: True)
-    monkeypatch.setattr(offline, "application_python", lambda: Path("bin") / "PythonSlicer")
+    monkeypatch.setattr(subprocess, "run", fail)
+    monkeypatch.setattr(offline, "pip_python", lambda: Path("bin") / "PythonSlicer")
     with pytest.raises(SetupError):
         offline.load()
     timer.stop()
