@@ -1,8 +1,7 @@
-"""The table of faults in Docs/installation-faults.md: what was broken, and what people are told.
+"""The table of faults in Docs/faults.md: what was broken, and what people are told.
 
-Tests note their outcomes here. With ``FAULT_TABLE=FILE`` in the environment the rows are written:
-
-    FAULT_TABLE=rows.md pytest Testing/Python/environment/test_installation_faults.py
+Tests note their outcomes here. With ``FAULT_TABLE=FILE`` in the environment the rows are written,
+as Tools/build_fault_table.py does.
 """
 
 from __future__ import annotations
