@@ -72,7 +72,7 @@ def make_application(folder: str, slicer_core: str = "") -> None:
 
     :param slicer_core: its version; the newest by default.
     """
-    from TotalSegmentatorLib.environment.installers import Console
+    from TotalSegmentatorLib.environment.installers import Console, for_pip, pip_configuration
     from TotalSegmentatorLib.environment.json_files import read_values, write_values
     from TotalSegmentatorLib.environment.paths import interpreter
 
@@ -89,7 +89,8 @@ def make_application(folder: str, slicer_core: str = "") -> None:
     console.observer.on_step(0.0, f"Making {folder}")
     console.run([sys.executable, "-m", "venv", "--clear", place], f"making {folder}")
     pip = [python, "-m", "pip", "install", "--no-input", *wanted]
-    console.run(pip, "installing the command line")
+    settings = pip_configuration(python, console)
+    for_pip(console, settings).run(pip, "installing the command line")
     console.run([python, "-c", CHECK], "trying the command line")
     write_values(place / NOTE, note)
 

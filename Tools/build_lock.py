@@ -43,7 +43,8 @@ def main() -> int:
     blocks = list(split(compiled(uv, list(specification()["requirements"]))))
     patterns = specification()["torch_packages"]
     torch = {n: t for n, t in blocks if any(fnmatch.fnmatch(n[0], p) for p in patterns)}
-    rest = {name: text for name, text in blocks if name not in torch}
+    left_out = specification()["left_out"]
+    rest = {n: t for n, t in blocks if n not in torch and n[0] not in left_out}
     for path, parts in ((TORCH_LOCK, torch), (ENGINE_LOCK, rest)):
         path.write_text(HEADER + "".join(parts.values()), "utf-8", newline="\n")
     INSTALLER_LOCK.write_text(HEADER + compiled(uv, [INSTALLER]), "utf-8", newline="\n")

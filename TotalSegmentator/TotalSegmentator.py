@@ -10,7 +10,8 @@ import sys
 import time
 import unittest
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import slicer
 import slicer.util
@@ -37,7 +38,7 @@ from TotalSegmentatorWidgets.SetupLogic import SetupLogic
 
 from TotalSegmentatorLib import catalog, engines, environment, history, jobs
 from TotalSegmentatorLib.engines.contract import DEVICE_PATTERN
-from TotalSegmentatorLib.environment import Hardware
+from TotalSegmentatorLib.environment import EngineEnvironment, Hardware
 from TotalSegmentatorLib.errors import InputError, SegmentationError
 from TotalSegmentatorLib.estimate import Estimate, estimate_speeds
 from TotalSegmentatorLib.images import crop, voxel_box
@@ -57,6 +58,7 @@ from TotalSegmentatorLib.scene import (
     former_parameters,
     read_frames,
     region_points,
+    versions,
     view_volume,
     volume_modality,
 )
@@ -64,6 +66,7 @@ from TotalSegmentatorLib.scene import Frame as SceneFrame
 from TotalSegmentatorLib.segment import Frame, Segmentation, segment, segment_frames
 from TotalSegmentatorLib.session import Settings, engine_pool
 
+V = TypeVar("V")
 # A node, or points in mm RAS of the volume's own space.
 Region = slicer.vtkMRMLMarkupsROINode | Iterable[tuple[float, float, float]]
 TERMINOLOGY_FILE = "Terminology/SegmentationCategoryTypeModifier-TotalSegmentator.term.json"
@@ -174,6 +177,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._hardware = environment.this_computer()
+        self._estimating: SceneJob | None = None
         self._results: dict[slicer.vtkMRMLSegmentationNode, ShownResult | None] = {}
         self._undone: dict[slicer.vtkMRMLSegmentationNode, ShownResult | None] = {}
         self._shown: ShownResult | None = None
@@ -514,20 +518,34 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return self.runs.busy
 
     def showEstimates(self) -> None:
-        """Show what the speeds mean for this volume on this computer, and what is missing."""
+        """Show what the speeds mean for this volume on this computer, and what is missing.
+
+        Models are looked for in a thread: the weights folder may lie on a slow disk.
+        """
         from TotalSegmentatorWidgets.RunControl import askedFor, regionOf
 
         parameters = self._parameterNode
         if not parameters:
             return
-        volume, estimates = parameters.inputVolume, {}
+        if self._estimating:
+            self._estimateTimer.start()
+            return
+        volume, estimates, downloads = parameters.inputVolume, dict, self.logic.downloads()
         if volume:
             with contextlib.suppress(SegmentationError):  # Apply tells what is wrong
                 asked = askedFor(parameters, self.logic)
                 region = regionOf(parameters, volume)
-                estimates = self.logic.estimates(volume, self._hardware, region=region, **asked)
-        with contextlib.suppress(SegmentationError):
-            self.taskPicker.setDownloads(self.logic.downloads())
+                estimates = self.logic.estimating(volume, self._hardware, region=region, **asked)
+        job = Job(lambda context: (_unlessWrong(estimates), _unlessWrong(downloads)))
+        self._estimating = self.logic.followJob(job.start())
+        self._estimating.when_done(self._onEstimates)
+
+    def _onEstimates(self, job: SceneJob) -> None:
+        self._estimating = None
+        if job.error:
+            return
+        estimates, downloads = job.result
+        self.taskPicker.setDownloads(downloads)
         self.speedPicker.setTexts({speed: self._text(one) for speed, one in estimates.items()})
         estimate = estimates.get(self.speedPicker.speed)
         self.setupView.setDownload(estimate.download if estimate else "")
@@ -666,6 +684,14 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Whether runs may change how they are done, if memory is short."""
         slicer.app.settings().setValue(f"{self.SETTINGS}/FallBack", checked)
         self.logic.fallBack = checked
+
+
+def _unlessWrong(look: Callable[[], dict[str, V]]) -> dict[str, V]:
+    """What can be found out."""
+    try:
+        return look()
+    except SegmentationError:
+        return {}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -838,12 +864,15 @@ class TotalSegmentatorLogic(SetupLogic, ScriptedLoadableModuleLogic):
 
     # Jobs
 
-    def followJob(self, job: Job) -> SceneJob:
+    def followJob(
+        self, job: Job, finish: Callable[[object], object] = lambda result: result
+    ) -> SceneJob:
         """Let the event loop poll a job that needs no scene, where there is an event loop.
 
-        :return: its ``result`` is that of the job.
+        :param finish: called on the main thread if the job has ended well.
+        :return: its ``result`` is what ``finish`` makes of that of the job.
         """
-        return self._pulse.follow(SceneJob(job, lambda result: result, idle=self._pulse.idle))
+        return self._pulse.follow(SceneJob(job, finish, idle=self._pulse.idle))
 
     def abandonJobs(self) -> None:
         """Stop everything that this logic has started, and wait until nothing of it is left."""
@@ -941,18 +970,15 @@ class TotalSegmentatorLogic(SetupLogic, ScriptedLoadableModuleLogic):
         following = SegmentationJob(job, finish, voxels.check, self._pulse.idle)
         return self._pulse.follow(following, onDone)
 
-    def check(
-        self,
-        volume: slicer.vtkMRMLScalarVolumeNode,
-        mayDownload: bool = False,
-        **asked: object,
-    ) -> None:
-        """What :meth:`segment` would refuse, of what is known without voxels; nothing is begun.
+    def check(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> None:
+        """What :meth:`segment` would refuse, of what is known without voxels and before the engine
+        is installed; nothing is begun.
 
         :param asked: what is asked of the engine, as in :meth:`segment`.
         :raises SegmentationError: what is wrong.
         """
-        check(self._runs(volume, **asked), self._settings(mayDownload))
+        engine = EngineEnvironment(Path(), versions.startup_variables())
+        check(self._runs(volume, **asked), Settings(engine, weights=self.weightsFolder()))
 
     def downloadSize(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> int:
         """Megabytes that must be downloaded before :meth:`segment` can do what is asked."""
@@ -960,15 +986,21 @@ class TotalSegmentatorLogic(SetupLogic, ScriptedLoadableModuleLogic):
         models = [model for one in runs.requests for model in engines.downloaded_models(one)]
         return environment.download_mb(environment.missing_models(models, self.weightsFolder()))
 
-    def downloads(self) -> dict[str, int]:
-        """Task id -> megabytes of its models, at the finest speed, that are not here yet."""
-        folder, sizes = self.weightsFolder(), {}
-        for task in self.availableTasks():
-            models = () if task.model_folder else task.required_models(next(iter(task.speeds)))
-            missing = environment.missing_models(models, folder)
-            if missing:
-                sizes[task.id] = environment.download_mb(missing)
-        return sizes
+    def downloads(self) -> Callable[[], dict[str, int]]:
+        """What looks which models are not here yet, for a thread of its own: task id -> megabytes
+        of those at the finest speed."""
+        folder = self.weightsFolder()
+
+        def look() -> dict[str, int]:
+            sizes = {}
+            for task in self.availableTasks():
+                models = () if task.model_folder else task.required_models(next(iter(task.speeds)))
+                missing = environment.missing_models(models, folder)
+                if missing:
+                    sizes[task.id] = environment.download_mb(missing)
+            return sizes
+
+        return look
 
     def estimates(
         self,
@@ -982,18 +1014,20 @@ class TotalSegmentatorLogic(SetupLogic, ScriptedLoadableModuleLogic):
         :param asked: what is asked of the engine, as in :meth:`segment`.
         :raises SegmentationError: what is wrong with it.
         """
+        return self.estimating(volume, hardware, **asked)()
+
+    def estimating(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        hardware: Hardware,
+        **asked: object,
+    ) -> Callable[[], dict[str, Estimate]]:
+        """What does :meth:`estimates` in a thread of its own, as it looks for models."""
         image, _notices = view_volume(volume)
         request = self._request(volume, **asked)
-        part = crop(image, voxel_box(image, request.region))
-        return estimate_speeds(
-            part.shape_ijk,
-            part.spacing,
-            request,
-            hardware,
-            history.load(),
-            self.weightsFolder(),
-            image.modality,
-        )
+        part, folder = crop(image, voxel_box(image, request.region)), self.weightsFolder()
+        grid, modality = (part.shape_ijk, part.spacing), image.modality  # without its voxels
+        return lambda: estimate_speeds(*grid, request, hardware, history.load(), folder, modality)
 
     def _runs(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> Runs:
         return complete(self._request(volume, **asked), volume_modality(volume))

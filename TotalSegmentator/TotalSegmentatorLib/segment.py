@@ -130,7 +130,7 @@ def segment(
 
     def work(context: JobContext) -> Segmentation:
         with Session(settings, context) as session:
-            result = _segment_one(session, settings, frame, runs, context)
+            result = _segment_one(_Attempts(session, runs, settings), frame, context)
         if settings.remember_runs and "asked" not in result.report:  # else it says nothing of time
             history.record(result.report, image, settings.weights_folder)
         return result
@@ -163,35 +163,30 @@ def segment_frames(
         results = []
         told: set[Notice] = set()
         with Session(settings, context) as session:
+            attempts = _Attempts(session, runs, settings)
             for number, frame in enumerate(feed.take(context)):
                 name = frame.name or f"Frame {number + 1}"
                 one = part_of(context, number, count, f"{name} ({number + 1} of {count})")
                 one = one.passing(_naming(one, name, told))
                 frame = replace(frame, name=name)
-                results.append(_segment_one(session, settings, frame, runs, one))
+                results.append(_segment_one(attempts, frame, one))
         return tuple(results)
 
     return Job(work, on_event, feed.give).start()
 
 
-def _segment_one(
-    session: Session,
-    settings: Settings,
-    frame: Frame,
-    runs: Runs,
-    context: JobContext,
-) -> Segmentation:
+def _segment_one(attempts: _Attempts, frame: Frame, context: JobContext) -> Segmentation:
     began = time.monotonic()
+    planned = attempts.planned
     warnings: list[Notice] = []
     context = context.passing(_noting(context, warnings))
-    if runs.sentence:
-        context.emit(Log(runs.sentence))
-    part = _part_to_segment(frame, runs.asked, context)
-    region = bool(runs.asked.region)
-    for notice in (*part.notices, *check_image(part.image, runs.modality, region)):
+    if planned.sentence:
+        context.emit(Log(planned.sentence))
+    part = _part_to_segment(frame, planned.asked, context)
+    region = bool(planned.asked.region)
+    for notice in (*part.notices, *check_image(part.image, planned.modality, region)):
         context.emit(Warned(notice.code, notice.message))
-    planned = runs
-    runs, answers = _answered(session, settings, part.image, planned, context)
+    runs, answers = attempts.answered(part.image, context)
     context.emit(Stage("Measuring the structures"))
     measured = [
         one
@@ -217,43 +212,52 @@ def _segment_one(
     return Segmentation(tuple(layers), report)
 
 
-def _answered(
-    session: Session, settings: Settings, image: Image, runs: Runs, context: JobContext
-) -> tuple[Runs, list[Answer]]:
-    """What was run, and the engine's answers.
+class _Attempts:
+    """Runs what was planned, unless memory is short and the settings allow other ways: each is
+    gone once, and none without a word. The next image begins with the way that worked.
 
-    What is run is what was asked for, unless memory is short and the settings allow other ways;
-    each is gone once, and none without a word.
-
-    :raises SegmentationError: see :meth:`.Session.run`; and what :class:`.MemoryGuard` says.
+    :param planned: what is run if nothing is in the way.
     """
-    hardware = known_hardware(settings.hardware)
-    guard = MemoryGuard(image.shape_ijk, image.spacing, hardware, settings.weights_folder)
-    tried: list[str] = []
-    while True:
-        try:
-            for notice in guard.check(runs, settings.skip_memory_check):
-                context.emit(Warned(notice.code, notice.message))
-            return runs, session.run(image, runs.requests, context)
-        except SetupError as error:
-            if not is_shortage(error):
-                raise
-            ways = guard.chain(runs, error.code) if settings.fall_back else ()
-            way = next((one for one in ways if _is_open(one, tried, settings)), None)
-            if way is None:
-                guard.add_ways(error, runs)
-                raise
-            context.emit(Warned(FELL_BACK, f"{error.message} It is run {way.text} instead."))
-            context.emit(Stage(f"Beginning again {way.text}"))
+
+    def __init__(self, session: Session, planned: Runs, settings: Settings) -> None:
+        self._session = session
+        self.planned = planned
+        self._settings = settings
+        self._way: Way | None = None
+
+    def answered(self, image: Image, context: JobContext) -> tuple[Runs, list[Answer]]:
+        """What was run, and the engine's answers.
+
+        :raises SegmentationError: see :meth:`.Session.run`; and what :class:`.MemoryGuard` says.
+        """
+        settings, tried = self._settings, [self.planned]
+        hardware = known_hardware(self._session.hardware(self.planned.asked.device, context))
+        guard = MemoryGuard(image.shape_ijk, image.spacing, hardware, settings.weights_folder)
+        if self._way:
+            tried.append(self._way.runs)
+            context.emit(Warned(FELL_BACK, f"It is run {self._way.text}, as the one before."))
+        while True:
+            try:
+                for notice in guard.check(tried[-1], settings.skip_memory_check):
+                    context.emit(Warned(notice.code, notice.message))
+                return tried[-1], self._session.run(image, tried[-1].requests, context)
+            except SetupError as error:
+                if not is_shortage(error):
+                    raise
+                ways = guard.chain(tried, error.code) if settings.fall_back else ()
+                self._way = next((one for one in ways if _is_open(one, settings)), None)
+                if self._way is None:
+                    guard.add_ways(error, tried)
+                    raise
+                text = f"{error.message} It is run {self._way.text} instead."
+                context.emit(Warned(FELL_BACK, text))
+            context.emit(Stage(f"Beginning again {self._way.text}"))
             context.emit(Progress(0.0))
-            tried.append(way.remedy.action)
-            runs = way.runs
+            tried.append(self._way.runs)
 
 
-def _is_open(way: Way, tried: Sequence[str], settings: Settings) -> bool:
-    """Whether a way is new, and nothing is missing for it."""
-    if way.remedy.action in tried:
-        return False
+def _is_open(way: Way, settings: Settings) -> bool:
+    """Whether nothing is missing for a way."""
     try:
         check(way.runs, settings)
     except SetupError:  # its weights are not here and may not be downloaded

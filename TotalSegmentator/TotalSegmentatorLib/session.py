@@ -15,9 +15,10 @@ from . import engines, environment
 from .engines.contract import DOWNLOAD, USAGE_STATISTICS, timing_key
 from .engines.known_weights import KNOWN_WEIGHTS
 from .environment import EngineEnvironment, Hardware, Observer
+from .environment.drivers import find_driver
 from .environment.paths import import_folder
 from .environment.weights import Way, known_file, obtain
-from .errors import EngineError, InputError
+from .errors import EngineError, InputError, SetupError
 from .images import (
     Image,
     is_sheared,
@@ -42,6 +43,8 @@ from .jobs import (
 )
 from .jobs.workspace import not_writable
 
+_PROBE_S = 20.0
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -56,8 +59,8 @@ class Settings:
     :param fall_back: do a run for which memory is short in another way that needs less, see
         :mod:`.memory_guard`.
     :param skip_memory_check: try even what by estimate cannot fit into memory.
-    :param hardware: what is known of this computer, see :func:`.environment.probe`; without it
-        nothing is known of GPUs.
+    :param hardware: what is known of this computer, see :func:`.environment.probe`; None: a
+        session looks, see :meth:`Session.hardware`.
     """
 
     engine: EngineEnvironment
@@ -110,6 +113,14 @@ def engine_pool() -> EnginePool:
     return pool
 
 
+@cache
+def _probed(engine: EngineEnvironment) -> Hardware | None:
+    """What PyTorch finds where a driver tells of a GPU; asked once per program."""
+    if not find_driver(engine.variables).gpus:
+        return None
+    return environment.probe(engine, _PROBE_S)
+
+
 class Session:
     """Serves images and requests with one engine process; a context manager.
 
@@ -137,6 +148,24 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def hardware(self, device: str, context: JobContext) -> Hardware | None:
+        """The GPUs that the engine can use; None if none is known.
+
+        PyTorch is asked where a driver tells of one. This takes seconds, the first time, in which
+        the engine process gets ready too.
+
+        :param device: what was asked for.
+        :param context: receives what went wrong.
+        """
+        settings = self._settings
+        if settings.hardware or device == "cpu":
+            return settings.hardware
+        try:
+            return _probed(settings.engine)
+        except SetupError as error:  # the run itself will tell
+            context.emit(Log(f"The GPU could not be looked at. {error}"))
+            return None
 
     def run(self, image: Image, requests: Sequence[Request], context: JobContext) -> list[Answer]:
         """Run the requests on an image, one after the other.

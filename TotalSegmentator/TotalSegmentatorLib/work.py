@@ -19,7 +19,7 @@ from . import catalog, engines
 from .catalog import TYPICAL_BYTES, Crop, Model, Task
 from .engines.nnunet.model_folder import ModelFolder, open_model_folder
 from .engines.nnunet.parts import is_split, three_parts
-from .engines.nnunet.windows import STEP, step_of, window_count
+from .engines.nnunet.windows import STEP, half_precision_bytes, step_of, window_count
 from .jobs import Request
 from .jobs.request import OptionValue
 
@@ -51,6 +51,7 @@ class Work:
     :param largest_layer: scores of the largest layer of a result, as high as a patch; of a result
         whose scores are resampled, or of the largest of its parts, all of them.
     :param largest_patch: voxels times features of the largest patch.
+    :param largest_window: bytes that the largest patch takes of a GPU.
     """
 
     networks: int
@@ -60,6 +61,7 @@ class Work:
     largest_scores: float
     largest_layer: float
     largest_patch: float
+    largest_window: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class _Network:
     classes: int
     features: int = _FEATURES
     folds: float = 1.0
+
+    @property
+    def window_bytes(self) -> float:
+        return float(half_precision_bytes(math.prod(self.patch), self.features, self.classes))
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,7 @@ def work_of(
         largest_scores=max(one.scores * min(one.parts, 2) for one in passes),
         largest_layer=max(one.layer for one in passes),
         largest_patch=max(math.prod(p.network.patch) * p.network.features for p in passes),
+        largest_window=max(p.network.window_bytes for p in passes),
     )
 
 

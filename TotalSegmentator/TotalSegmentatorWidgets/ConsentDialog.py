@@ -3,6 +3,7 @@
 import functools
 import html
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import qt
@@ -13,7 +14,7 @@ from TotalSegmentatorLib.environment.bundle import Contents
 from TotalSegmentatorLib.environment.bundle.contents import WEIGHTS
 from TotalSegmentatorLib.environment.findings import ERROR, OK, Finding, worst
 from TotalSegmentatorLib.environment.installation import Plan
-from TotalSegmentatorLib.environment.torch_builds import builds, find_build
+from TotalSegmentatorLib.environment.torch_builds import builds
 from TotalSegmentatorLib.jobs import Event
 from TotalSegmentatorLib.scene import SceneJob
 
@@ -24,6 +25,24 @@ _MAIN_PACKAGES = {"totalsegmentator": "TotalSegmentator", "nnunetv2": "nnU-Net"}
 Begin = Callable[[Callable[[Event], None]], SceneJob]
 
 
+@dataclass(frozen=True)
+class Consent:
+    """What a person has agreed to.
+
+    :param begin: starts it.
+    :param title: for people.
+    :param done: what to say when it has ended well.
+    :param hasEngine: whether the engine is installed then, not models alone.
+    :param mayDownload: whether weights may be downloaded then; the dialog has said how large.
+    """
+
+    begin: Begin
+    title: str
+    done: str
+    hasEngine: bool = True
+    mayDownload: bool = False
+
+
 class ConsentDialog:
     """Says what would be installed, how large it is, from where and where to; and asks.
 
@@ -32,18 +51,18 @@ class ConsentDialog:
     :param logic: the module's logic.
     :param again: install also what is there already.
     :param development: the official package's development version.
-    :param note: what else follows from a yes; may be empty.
+    :param downloadMb: size of the weights that a run downloads then.
     """
 
     def __init__(
-        self, logic, again: bool = False, development: bool = False, note: str = ""
+        self, logic, again: bool = False, development: bool = False, downloadMb: int = 0
     ) -> None:
         self._logic = logic
         self._again = again
         self._development = development
-        self._note = note
+        self._downloadMb = downloadMb
         self._job: SceneJob | None = None
-        self._begin: Begin | None = None
+        self._consent: Consent | None = None
         self._dialog = qt.QDialog(slicer.util.mainWindow())
         self._dialog.windowTitle = _("Install the engine")
         self._box = qt.QComboBox()
@@ -53,16 +72,13 @@ class ConsentDialog:
         self._makeBox()
         self._lay()
 
-    def ask(self) -> Begin | None:
-        """Show the dialog and wait for the answer.
-
-        :return: what starts what the user has agreed to; None if the answer is no.
-        """
+    def ask(self) -> Consent | None:
+        """Show the dialog and wait for the answer; None is a no."""
         self._plan()
         agreed = self._dialog.exec_() == qt.QDialog.Accepted
         self._stopLooking()
         self._dialog.deleteLater()
-        return self._begin if agreed else None
+        return self._consent if agreed else None
 
     def _makeBox(self) -> None:
         self._box.name = "buildComboBox"
@@ -113,7 +129,7 @@ class ConsentDialog:
     def _look(self, job: SceneJob, show: Callable) -> None:
         """Show what a job finds out, unless another one is asked meanwhile."""
         self._stopLooking()
-        self._begin = None
+        self._consent = None
         self._installButton.enabled = False
         self._say([_("Looking at this computer...")])
         self._job = job
@@ -135,26 +151,51 @@ class ConsentDialog:
 
     def _showPlan(self, found: tuple[Plan, Sequence[Finding]]) -> None:
         plan, findings = found
-        lines = [*_descriptions(plan), self._note]
+        lines = _descriptions(plan)
+        if self._downloadMb:
+            text = _("The weights ({size} MB) are downloaded then.")
+            lines.append(text.format(size=self._downloadMb))
         if all(finding.state == OK for finding in findings):
             lines.append(_("This computer was checked: nothing is in the way."))
         self._show(lines, findings)
-        self._begin = functools.partial(self._logic.startSetup, plan=plan, again=self._again)
+        self._consent = Consent(
+            functools.partial(self._logic.startSetup, plan=plan, again=self._again),
+            _("Installing the engine"),
+            _("The engine is installed."),
+            mayDownload=self._downloadMb > 0,
+        )
 
-    def _showBundle(self, path: str, contents: Contents) -> None:
+    def _showBundle(
+        self, path: str, found: tuple[Contents, Plan | None, Sequence[Finding]]
+    ) -> None:
+        contents, plan, findings = found
         lines = [
             _("The bundle {name}, made on {day}, {size} GB. Nothing is downloaded.").format(
                 name=Path(path).name, day=contents.made, size=round(contents.size_bytes / 1e9, 1)
             )
         ]
-        if contents.lock:
-            title = find_build(contents.torch_build).title
-            lines.append(_("It holds the engine, with {title}.").format(title=title))
-        models = contents.within(WEIGHTS)
+        done = []
+        if plan:
+            lines += [
+                _("It holds the engine, with {title}.").format(title=plan.build.title),
+                _("Space needed on the disk: {gigabytes} GB.").format(gigabytes=plan.disk_gb),
+                _("Programs in it will run on this computer: take it from people you trust only."),
+            ]
+            done.append(_("The engine is installed."))
+        models = len(contents.within(WEIGHTS))
         if models:
-            lines.append(_("It holds {count} models.").format(count=len(models)))
-        self._show(lines, ())
-        self._begin = functools.partial(self._logic.startBundle, path)
+            lines.append(_("It holds {count} models.").format(count=models))
+            done.append(_("{count} models are installed.").format(count=models))
+        if not plan and not self._logic.isEngineReady():
+            lines.append(_("It does not hold the engine, which is needed, too."))
+            done.append(_("The engine is not installed yet."))
+        self._show(lines, findings)
+        self._consent = Consent(
+            functools.partial(self._logic.startBundle, path, again=self._again),
+            _("Installing a bundle"),
+            " ".join(done),
+            hasEngine=plan is not None,
+        )
 
     def _show(self, lines: Sequence[str], findings: Sequence[Finding]) -> None:
         problems = [

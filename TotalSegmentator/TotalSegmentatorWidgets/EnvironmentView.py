@@ -13,9 +13,9 @@ from TotalSegmentatorLib.errors import SegmentationError
 from TotalSegmentatorLib.scene import SceneJob
 
 from .RunControl import RunControl, confirm
+from .SetupLogic import PYTHON_KEY
 from .TextDialog import showText
 
-_PYTHON_KEY = "TotalSegmentator/EnginePython"
 _TITLES = {"TotalSegmentator": "TotalSegmentator", "torch": "PyTorch"}
 
 
@@ -32,7 +32,7 @@ class EnvironmentView:
         self._logic = logic
         self._runs = runs
         self._onChanged = onChanged
-        logic.enginePython = slicer.util.settingsValue(_PYTHON_KEY, "") or None
+        logic.enginePython = slicer.util.settingsValue(PYTHON_KEY, "") or None
         ui.setupButton.connect("clicked()", runs.install)
         self._menu = qt.QMenu(ui.environmentMenuButton)
         self._switchMenu = qt.QMenu(_("Switch to"), self._menu)
@@ -92,7 +92,6 @@ class EnvironmentView:
     def _switch(self, switch: Callable[[], Environment]) -> None:
         try:
             self._runs.say(_("Used from now on: {title}.").format(title=_title(switch())))
-            slicer.app.settings().setValue(_PYTHON_KEY, "")
         except SegmentationError as error:
             self._runs.showError(error)
         self._onChanged()
@@ -116,8 +115,7 @@ class EnvironmentView:
             self._runs.queue(_("Trying the Python"), begin, onTried)
 
     def _onTried(self, path: str, job: SceneJob) -> None:
-        self._logic.enginePython = path
-        slicer.app.settings().setValue(_PYTHON_KEY, path)
+        self._logic.useEnginePython(path)
         text = _("This Python is used from now on, with PyTorch {version}.")
         self._runs.say(text.format(version=job.result.torch))
         self._onChanged()

@@ -25,7 +25,7 @@ from TotalSegmentatorLib.scene import (
     volume_modality,
 )
 
-from .ConsentDialog import Begin, ConsentDialog
+from .ConsentDialog import Begin, Consent, ConsentDialog
 from .ErrorView import ErrorView
 from .QueueView import QueueEntry, QueueView
 
@@ -154,10 +154,10 @@ class RunControl:
         :param development: the official package's development version.
         """
         if self._installing() is None:
-            setup = self._askForSetup(again, development)
-            if setup:
+            consent = ConsentDialog(self._logic, again, development).ask()
+            if consent:
                 self.errorView.hide()
-                self._queue.add(setup)
+                self._queue.add(self._setupOrder(consent))
 
     def queue(self, title: str, begin: Begin, whenDone: Callable[[SceneJob], None]) -> None:
         """Queue work that needs no scene; what fails can be tried again.
@@ -199,16 +199,18 @@ class RunControl:
         volumes = dict.fromkeys([parameters.inputVolume, *more])
         regions = {volume: regionOf(parameters, volume) for volume in volumes}
         orders, setup = [], self._installing()
-        if self._logic.isEngineReady():
-            mayDownload = mayDownload or self._mayDownload(asked, parameters.inputVolume)
+        missing = self._missingWeights(asked, parameters.inputVolume)
+        size = self._logic.downloadSize(parameters.inputVolume, **asked) if missing else 0
+        if setup or self._logic.isEngineReady():
+            mayDownload = mayDownload or _mayDownload(missing, size)
         else:
-            size = self._logic.downloadSize(parameters.inputVolume, **asked)
-            if setup is None:
-                setup = self._askForSetup(downloadMb=size)
-                if setup is None:
-                    return []
-                orders.append(setup)
-            mayDownload = True
+            consent = ConsentDialog(self._logic, downloadMb=size).ask()
+            if consent is None:
+                return []
+            setup, mayDownload = self._setupOrder(consent), consent.mayDownload
+            if not consent.hasEngine:
+                return [setup]
+            orders.append(setup)
         for volume, region in regions.items():
             output = parameters.outputSegmentation if volume is parameters.inputVolume else None
             options = {
@@ -228,44 +230,22 @@ class RunControl:
                 return order
         return None
 
-    def _askForSetup(
-        self, again: bool = False, development: bool = False, downloadMb: int = 0
-    ) -> Order | None:
-        """The installation of the engine; None if the user does not agree.
+    def _setupOrder(self, consent: Consent) -> Order:
+        kind = SetupOrder if consent.hasEngine else Order
+        return self._order(kind, consent.title, consent.begin, lambda job: self.say(consent.done))
 
-        :param downloadMb: size of the weights that are downloaded then.
-        """
-        note = ""
-        if downloadMb:
-            note = _("The weights ({size} MB) are downloaded then.").format(size=downloadMb)
-        begin = ConsentDialog(self._logic, again, development, note).ask()
-        if begin is None:
-            return None
-        return self._order(
-            SetupOrder,
-            _("Installing the engine"),
-            begin,
-            lambda job: self.say(_("The engine is installed.")),
-        )
+    def _missingWeights(self, asked: Mapping[str, object], volume) -> SetupError | None:
+        """What is said if a run lacks weights; None if it does not.
 
-    def _mayDownload(self, asked: Mapping[str, object], volume) -> bool:
-        """Whether weights may be downloaded; asked only if some are missing.
-
-        :raises SegmentationError: what is wrong with the request; ``weights.missing`` if the user
-            does not agree.
+        :raises SegmentationError: what else is wrong with the request, e.g. ``licence.missing``.
         """
         try:
             self._logic.check(volume, **asked)
         except SetupError as error:
             if error.code != "weights.missing":
                 raise
-            question = _("{problem} Download them now ({size} MB)?").format(
-                problem=error.message, size=self._logic.downloadSize(volume, **asked)
-            )
-            if not confirm(question):
-                raise
-            return True
-        return False
+            return error
+        return None
 
     def _segmentationOrder(
         self, parameters, volume, options: dict[str, object], setup: Order | None = None
@@ -564,6 +544,20 @@ def regionOf(parameters, volume) -> tuple[tuple[float, float, float], ...]:
     :raises InputError: see :func:`region_points`.
     """
     return region_points(parameters.region, volume) if parameters.region else ()
+
+
+def _mayDownload(missing: SetupError | None, size: int) -> bool:
+    """Whether weights may be downloaded; asked only if some are missing.
+
+    :param missing: ``weights.missing``, raised if the user does not agree.
+    :param size: of them, in megabytes.
+    """
+    if missing is None:
+        return False
+    question = _("{problem} Download them now ({size} MB)?")
+    if not confirm(question.format(problem=missing.message, size=size)):
+        raise missing
+    return True
 
 
 def confirm(text: str) -> bool:

@@ -34,6 +34,8 @@ from TotalSegmentatorLib.jobs import Event, Job
 from TotalSegmentatorLib.scene import SceneJob, versions
 
 EventHandler = Callable[[Event], None]
+#: Where the application keeps the path of an interpreter that was chosen.
+PYTHON_KEY = "TotalSegmentator/EnginePython"
 _MAIN_PACKAGES = {
     "TotalSegmentator": "TotalSegmentator",
     "torch": "PyTorch",
@@ -57,6 +59,15 @@ class SetupLogic:
     def _engine(self) -> EngineEnvironment:
         python = Path(self.enginePython) if self.enginePython else None
         return environment.find_engine(python, versions.startup_variables())
+
+    def useEnginePython(self, python: str | None) -> None:
+        """Use another interpreter from now on, also in later sessions of the application.
+
+        :param python: its path; None: the environment that is in use.
+        """
+        self.enginePython = python
+        if hasattr(slicer, "app"):  # not on slicer-core
+            slicer.app.settings().setValue(PYTHON_KEY, python or "")
 
     def isEngineReady(self) -> bool:
         """Whether PyTorch and TotalSegmentator are installed."""
@@ -116,6 +127,8 @@ class SetupLogic:
     ) -> SceneJob:
         """Start installing PyTorch and TotalSegmentator apart from Slicer's own Python.
 
+        They are used from then on, also if :attr:`enginePython` was set.
+
         :param plan: what :meth:`startPlanning` has found; None: what fits this computer.
         :param again: also what is there already.
         :return: its ``result`` is a dictionary of the installed versions.
@@ -128,7 +141,11 @@ class SetupLogic:
             made = installation.install(wanted, observer=observer, variables=variables, force=again)
             return dict(made.versions)
 
-        return self._startObserved(work, onEvent)
+        def finish(made: dict[str, str]) -> dict[str, str]:
+            self.useEnginePython(None)
+            return made
+
+        return self._startObserved(work, onEvent, finish)
 
     def _readyToInstall(self) -> dict[str, str] | None:
         """The variables for an installation, which nothing hinders.
@@ -145,29 +162,51 @@ class SetupLogic:
         return versions.startup_variables()
 
     def startReadingBundle(self, path: str) -> SceneJob:
-        """Start reading what a bundle file holds, and whether that fits this computer.
+        """Start reading what a bundle file holds, and whether that can be installed here.
 
-        :return: its ``result`` is a :class:`TotalSegmentatorLib.environment.bundle.Contents`.
+        :return: its ``result`` is what the bundle holds
+            (:class:`TotalSegmentatorLib.environment.bundle.Contents`), the plan for the engine in
+            it, or None, and findings.
         """
+        file, variables = Path(path), versions.startup_variables()
 
-        def work(observer: Observer) -> bundle.Contents:
-            contents = bundle.read(Path(path))
-            bundle.check_fits(Path(path), contents)
-            return contents
+        def work(
+            observer: Observer,
+        ) -> tuple[bundle.Contents, Plan | None, tuple[Finding, ...]]:
+            contents = bundle.read(file)
+            bundle.check_fits(file, contents)
+            if not contents.lock:
+                return contents, None, ()
+            plan = installation.plan(contents.torch_build, fixed_folder(), bundle=file)
+            found = installation.check(plan, variables=variables)
+            # Its packages are not unpacked yet: that they are there was just read.
+            return contents, plan, tuple(one for one in found if one.check != "bundle")
 
         return self._startObserved(work)
 
-    def startBundle(self, path: str, onEvent: EventHandler | None = None) -> SceneJob:
+    def startBundle(
+        self, path: str, onEvent: EventHandler | None = None, again: bool = False
+    ) -> SceneJob:
         """Start installing the engine and models from a bundle file, without a network.
 
+        :param again: also an engine that is there already.
+        :return: its ``result`` is a
+            :class:`TotalSegmentatorLib.environment.bundle.Installed`.
         :raises SetupError: ``environment.busy``.
         """
         variables, folder = self._readyToInstall(), self.weightsFolder()
+
+        def finish(installed: bundle.Installed) -> bundle.Installed:
+            if installed.environment:
+                self.useEnginePython(None)
+            return installed
+
         return self._startObserved(
             lambda observer: bundle.install(
-                Path(path), folder, fixed_folder(), observer, variables
+                Path(path), folder, fixed_folder(), observer, variables, again
             ),
             onEvent,
+            finish,
         )
 
     def setupPythonRequirements(self, upgrade: bool = False) -> None:
@@ -192,9 +231,7 @@ class SetupLogic:
 
         :raises SetupError: if there is none of this name, or it is not whole.
         """
-        self.enginePython = None
-        self.releaseEngine()
-        return Environments().use(name)
+        return self._switch(Environments().use(name))
 
     def canGoBack(self) -> bool:
         """Whether :meth:`goBack` has something to go back to."""
@@ -205,9 +242,13 @@ class SetupLogic:
 
         :raises SetupError: if there is none.
         """
-        self.enginePython = None
+        return self._switch(Environments().rollback())
+
+    def _switch(self, environment: Environment) -> Environment:
+        """Let the next run use what is in use now."""
+        self.useEnginePython(None)
         self.releaseEngine()
-        return Environments().rollback()
+        return environment
 
     def startEnvironmentRemoval(self, name: str, onEvent: EventHandler | None = None) -> SceneJob:
         """Start removing an environment from this computer."""
@@ -242,11 +283,15 @@ class SetupLogic:
         :return: its ``result`` is a tuple of :class:`TotalSegmentatorLib.environment.Finding`.
         """
         python = Path(self.enginePython) if self.enginePython else None
-        variables, others = versions.startup_variables(), self.otherModules()
+        options = {
+            "variables": versions.startup_variables(),
+            "other_modules": self.otherModules(),
+            "weights": self.weightsFolder(),
+        }
 
         def work(observer: Observer) -> tuple[Finding, ...]:
             found = []
-            for finding in diagnose(python, variables=variables, other_modules=others):
+            for finding in diagnose(python, **options):
                 observer.check()
                 found.append(finding)
             return tuple(found)
@@ -355,8 +400,12 @@ class SetupLogic:
         self,
         work: Callable[[Observer], object],
         onEvent: EventHandler | None = None,
+        finish: Callable[[object], object] = lambda result: result,
     ) -> SceneJob:
-        """Start work that tells an observer of itself."""
+        """Start work that tells an observer of itself.
+
+        :param finish: called on the main thread with what the work gives, if it ends well.
+        """
 
         def run(context: jobs.JobContext) -> object:
             def onStep(share: float, text: str) -> None:
@@ -370,4 +419,4 @@ class SetupLogic:
             )
             return work(observer)
 
-        return self.followJob(Job(run, onEvent or self._log).start())
+        return self.followJob(Job(run, onEvent or self._log).start(), finish)

@@ -86,6 +86,7 @@ def test_demo_replaces_only_its_own_results(demo, tmp_path):
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_second_call_downloads_and_installs_nothing(demo, monkeypatch, tmp_path):
     """With pip out of reach everything is still there."""
 

@@ -75,17 +75,29 @@ def test_a_number_is_asked_for_and_not_shown(call, config, server, typed, monkey
 
 
 @pytest.mark.parametrize(
-    "arguments", [[NUMBER], ["--unchecked", NUMBER], ["--number", NUMBER], [f"--number={NUMBER}"]]
+    "arguments",
+    [
+        ["set", NUMBER],
+        ["set", "--unchecked", NUMBER],
+        ["set", "--number", NUMBER],
+        ["set", f"--number={NUMBER}"],
+        ["set", f"-{NUMBER}"],
+        [NUMBER],
+        [NUMBER.upper()],
+        ["status", NUMBER],
+        ["status", "--offline", f"--number={NUMBER}"],
+        ["remove", NUMBER],
+    ],
 )
 def test_a_number_on_the_command_line_is_refused_and_not_repeated(
     call, config, server, typed, arguments
 ):
     asked = server("valid")
     typed("")
-    answer = call("licence", "set", *arguments)
+    answer = call("licence", *arguments)
     assert answer.code == 2
     assert "[input.number_shown]" in answer.err
-    assert NUMBER not in answer.out + answer.err
+    assert NUMBER.lower() not in (answer.out + answer.err).lower()
     assert (stored(config), asked) == ("", [])
 
 
@@ -133,3 +145,10 @@ def test_status_and_removal(call, config, server, typed):
     assert call("licence", "remove").code == 0
     assert stored(config) == ""
     assert call("licence", "remove").code == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["set", "--help"]])
+def test_help(call, arguments):
+    answer = call("licence", *arguments)
+    assert "licence" in answer.out + answer.err
+    assert "[input" not in answer.err

@@ -32,7 +32,7 @@ def folder(work, monkeypatch):
 def test_without_permission_nothing_else_is_run(call, folder):
     answer = call("segment", folder / "images" / "a.nii.gz", "-o", folder / "out.nii.gz")
     assert answer.code == 4
-    assert "[gpu.out_of_memory]" in answer.err and "By estimate it fits" in answer.err
+    assert "[gpu.out_of_memory]" in answer.err and "needs less of that memory" in answer.err
     assert not (folder / "out.nii.gz").exists()
 
 
@@ -49,18 +49,18 @@ def test_a_batch_falls_back_by_name_goes_on_where_it_was_and_runs_again(call, fo
     assert [line[:18] for line in told] == ["warning: [1/2] a: ", "warning: [2/2] b: "]
     assert states(answer) == ["done", "done"]
     report = folder / "out" / "a" / "report.json"
-    speed = json.loads(report.read_text())["request"]["speed"]
-    assert speed == "fastest"
+    device = json.loads(report.read_text())["request"]["device"]
+    assert device == "cpu"
 
     # The same once more is done already; one who does not allow other ways wants another result.
     assert states(call(*batch, "--fall-back")) == ["skipped", "skipped"]
     assert states(call(*batch)) == ["failed", "failed"]
-    assert states(call(*batch, "--speed", speed)) == ["skipped", "skipped"]
+    assert states(call(*batch, "--device", device)) == ["skipped", "skipped"]
 
     answer = call("rerun", report, "-o", folder / "again", "--json")
     assert answer.code == 0, answer.err
     again = json.loads(answer.out)
-    assert again["request"]["speed"] == speed and "asked" not in again
+    assert again["request"]["device"] == device and "asked" not in again
     assert "fell_back" not in answer.err
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,30 @@ def test_setup_asks_before_it_installs(call, known, tmp_path, monkeypatch):
     assert "[environment.declined]" in answer.err
 
 
+def test_setup_asks_before_it_changes_the_build(call, known, tmp_path, monkeypatch):
+    """The folder holds the locked packages, with the PyTorch of another build."""
+    folder = tmp_path / "engine"
+    known.root.joinpath("first").rename(folder)
+    values = {"folder": str(folder), "lock": lock_version(), "build": "cuda1"}
+    write_values(folder / NOTE, {**values, "development": False})
+    monkeypatch.setattr(environment, "install", lambda *_, **__: pytest.fail("it installs"))
+    answer = call("setup", "--folder", folder, "--build", "cpu")
+    assert "[environment.declined]" in answer.err
+
+
 def test_the_question_says_what_how_much_and_where(tmp_path):
     found = plan("cpu", data=tmp_path, driver=Driver("none"))
     text = question(found)
     for part in (found.build.title, "2.18.0", f"{found.download_mb} MB", str(found.folder), "GB"):
         assert part in text
+    assert found.unchecked in text
+
+
+def test_the_question_says_what_is_not_checked(tmp_path):
+    found = plan("cpu", data=tmp_path, driver=Driver("none"))
+    build = replace(found.build, kind="nvidia", index="https://torch.example")
+    found = replace(found, build=build)
+    assert "PyTorch" in found.unchecked and question(found).endswith(found.unchecked)
 
 
 def test_unknown_build_is_told(call, known):

@@ -81,6 +81,7 @@ def ready(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_bare_slicer_core(sample, ready):
     """In one process: what stands in README, then the page about the console."""
     page = examples(CONSOLE)

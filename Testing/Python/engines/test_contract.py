@@ -211,6 +211,12 @@ def test_tap_hands_on_whole_lines():
     assert lines == ["one", "two", " 50%", "100%"]
 
 
+def windows_error(number: int, text: str) -> OSError:
+    error = OSError(22, text)
+    error.winerror = number
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -218,11 +224,12 @@ def test_tap_hands_on_whole_lines():
         (MemoryError(), "memory.exhausted"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory.exhausted"),
         (OSError(12, "Cannot allocate memory"), "memory.exhausted"),
-        (OSError("[WinError 1455] Le fichier de pagination"), "memory.exhausted"),
+        (windows_error(1455, "Le fichier de pagination"), "memory.exhausted"),
+        (FileNotFoundError(2, "No such file", "/Out of memory study/ct.nii"), "engine.failed"),
+        (ValueError("Unable to allocate memory to this label"), "engine.failed"),
         (ImportError("DLL load failed: The paging file is too small"), "memory.exhausted"),
         (type("OutOfMemoryError", (RuntimeError,), {})("Allocation failed"), "gpu.out_of_memory"),
-        (RuntimeError("Background workers died. Look further up!"), "memory.exhausted"),
-        (RuntimeError("Some background worker is 6 feet under. Yuck."), "memory.exhausted"),
+        (RuntimeError("Background workers died. Look further up!"), "engine.failed"),
         (ModuleNotFoundError("No module named 'x'", name="x"), "environment.package_missing"),
         (OSError(28, "No space left on device"), "disk.full"),
         (KeyboardInterrupt(), "cancelled"),
@@ -255,6 +262,16 @@ def test_a_process_that_died_of_something_else_is_no_lack_of_memory():
             raise RuntimeError("Background workers died.") from inner
     except RuntimeError as error:
         assert classify(error).code == "disk.full"
+
+
+def test_what_was_got_over_is_no_cause():
+    try:
+        try:
+            raise MemoryError
+        except MemoryError:
+            raise ValueError("The plans are damaged") from None
+    except ValueError as error:
+        assert classify(error).code == "engine.failed"
 
 
 def test_unknown_engine_gets_a_close_match():

@@ -311,7 +311,7 @@ def test_inside_slicer_the_python_comes_from_the_bundle(tmp_path, monkeypatch):
     place.write_bytes(b"a Python")
     seen: dict[str, Any] = {}
 
-    def install(plan: Any, base: Any, observer: Any, variables: Any) -> None:
+    def install(plan: Any, base: Any, observer: Any, variables: Any, force: bool) -> None:
         from urllib.request import url2pathname
 
         mirror = variables["UV_PYTHON_INSTALL_MIRROR"]

@@ -7,13 +7,21 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from TotalSegmentatorLib import catalog, remedies
-from TotalSegmentatorLib.environment import Device, Hardware, UserSettings, doctor
-from TotalSegmentatorLib.environment.doctor import engine, gpus, licence, models, network, places
+from TotalSegmentatorLib.environment import (
+    Device,
+    Hardware,
+    UserSettings,
+    connection,
+    doctor,
+    places,
+)
+from TotalSegmentatorLib.environment.doctor import engine, gpus, licence, models
 from TotalSegmentatorLib.environment.drivers import Driver, Gpu
 from TotalSegmentatorLib.environment.findings import ERROR, OK, UNKNOWN, WARNING, Finding
 from TotalSegmentatorLib.environment.hosts import hosts
@@ -43,8 +51,13 @@ def driver(found: Driver, platform: str = LINUX) -> Finding:
     return gpus.driver(found, choose_build(found, platform))
 
 
-def torch(found: Driver, hardware: Hardware | None, platform: str = LINUX) -> Finding:
-    return gpus.torch(found, hardware, choose_build(found, platform))
+def torch(
+    found: Driver,
+    hardware: Hardware | None,
+    platform: str = LINUX,
+    variables: Mapping[str, str] | None = None,
+) -> Finding:
+    return gpus.torch(found, hardware, choose_build(found, platform), variables or {})
 
 
 # Graphics cards
@@ -65,7 +78,7 @@ def torch(found: Driver, hardware: Hardware | None, platform: str = LINUX) -> Fi
 def test_driver(found, platform, state, words):
     finding = driver(found, platform)
     assert (finding.check, finding.state) == ("driver", state)
-    assert words in finding.message
+    assert words in finding.message and ". " not in finding.message
     assert bool(finding.remedy) == (state != OK)
 
 
@@ -91,6 +104,30 @@ def test_pytorch_beside_the_driver(found, hardware, platform, state, words):
     assert finding.repair == (remedies.CHOOSE_BUILD if state == WARNING else "")
 
 
+@pytest.mark.parametrize(
+    ("found", "name", "value", "hidden"),
+    [
+        (NVIDIA, "CUDA_VISIBLE_DEVICES", "", True),
+        (NVIDIA, "CUDA_VISIBLE_DEVICES", "-1", True),
+        (NVIDIA, "CUDA_VISIBLE_DEVICES", "NoDevFiles", True),
+        (NVIDIA, "CUDA_VISIBLE_DEVICES", "1", True),
+        (NVIDIA, "CUDA_VISIBLE_DEVICES", "0,1", False),
+        (NVIDIA, "CUDA_VISIBLE_DEVICES", "GPU-8932f937", False),
+        (NVIDIA, "HIP_VISIBLE_DEVICES", "", False),
+        (AMD, "HIP_VISIBLE_DEVICES", "", True),
+        (APPLE, "CUDA_VISIBLE_DEVICES", "", False),
+    ],
+)
+def test_cards_that_a_variable_hides(found, name, value, hidden):
+    platform = "darwin-arm64" if found is APPLE else LINUX
+    finding = torch(found, seen(), platform, {name: value})
+    assert finding.state == WARNING
+    assert (name in finding.message and name in finding.remedy) == hidden
+    assert bool(finding.repair) != hidden  # no other PyTorch would help
+    if found is NVIDIA:
+        assert torch(found, seen(CUDA), platform, {name: value}).state == OK
+
+
 def test_the_remedy_names_the_build_that_fits():
     assert choose_build(NVIDIA, LINUX).title in torch(NVIDIA, seen()).remedy
 
@@ -108,7 +145,7 @@ def test_the_remedy_names_the_build_that_fits():
 def test_a_graphics_card_that_the_engine_sees(device, archs, state, words):
     (finding,) = gpus.gpus(NVIDIA, seen(device, archs=archs))
     assert (finding.check, finding.state) == ("gpu.0", state)
-    assert words in finding.message
+    assert words in finding.message and ". " not in finding.message
     assert bool(finding.remedy) == (state != OK)
 
 
@@ -152,12 +189,19 @@ def test_an_engine_that_does_not_start_is_an_error():
     assert finding.repair == remedies.REINSTALL_ENGINE
 
 
+def test_an_engine_that_starts_slowly_may_be_whole():
+    error = SetupError("environment.no_answer", "It takes long.", "Try again.")
+    finding = engine.environment(error, {}, False)
+    assert (finding.state, finding.remedy, finding.repair) == (UNKNOWN, "Try again.", "")
+
+
 @pytest.mark.parametrize(("development", "state"), [(False, OK), (True, WARNING)])
 def test_an_engine_that_starts(development, state):
     hardware = seen(CUDA, torch="2.13.0+cu130")
     finding = engine.environment(hardware, {"totalsegmentator": "2.18.0"}, development)
     assert finding.state == state
     assert "2.18.0" in finding.message and "2.13.0+cu130" in finding.message
+    assert ". " not in finding.message
     assert bool(finding.remedy) == development
 
 
@@ -226,21 +270,36 @@ def test_one_disk_is_told_once():
     assert places.disk([room(), room("weights")]).message == "Free on the disks: 50.0 GB."
 
 
-def room(name: str = "engine", free: float = 50.0, folder: str = "/data", **more) -> places.Room:
-    place = places.Place(name, f"the {name}", Path(folder), 6.0, 85, "choose another")
-    return places.Room(place, free, **{"writable": True, **more})
+def room(
+    name: str = "engine", free: float | None = 50.0, folder: str = "/data", **more
+) -> places.Room:
+    other = "choose another"
+    place = places.Place(name, f"the {name}", Path(folder), other, 6.0, 1.0, below=174)
+    return places.Room(place, free_gb=free, **{"writable": True, **more})
 
 
 @pytest.mark.parametrize(
-    ("free", "state"), [((60, 50), OK), ((50, 3), WARNING), ((0.1, 50), ERROR), ((3, 0.1), ERROR)]
+    ("free", "state"), [((60, 50), OK), ((50, 3), WARNING), ((0.1, 5), ERROR), ((3, 0.1), ERROR)]
 )
 def test_disk(free, state):
     finding = places.disk([room("engine", free[0]), room("weights", free[1])])
     assert finding.state == state
-    assert f"{free[0]:.1f} GB for the engine" in finding.message
-    if state != OK:
+    if state == OK:
+        assert (
+            finding.message == "Free on the disks: 60.0 GB for the engine, 50.0 GB for the weights."
+        )
+    else:
         least = "engine" if free[0] < free[1] else "weights"
-        assert f"Free 6 GB for the {least}, or choose another." in finding.remedy
+        needed = "6.0" if state == WARNING else "1.0"
+        message = f"{needed} GB are needed for the {least}, and {min(free):.1f} GB are free."
+        assert finding.message == message
+        assert finding.remedy == "Free some space, or choose another."
+
+
+def test_disks_that_do_not_tell():
+    assert places.disk([room(free=None)]).state == UNKNOWN
+    assert places.disk([room(free=None), room("weights", 0.1)]).state == ERROR
+    assert places.disk([room(free=None), room("weights")]).message == "Free on the disks: 50.0 GB."
 
 
 @pytest.mark.parametrize(
@@ -249,6 +308,7 @@ def test_disk(free, state):
         (room(), OK, "can be written"),
         (room(writable=False), ERROR, "may not write"),
         (room("weights", writable=False), WARNING, "may not write"),
+        (room("weights", writable=False, there=False), ERROR, "The drive of the folder"),
         (room(folder="/" + 90 * "x", windows=True, short_names=True), WARNING, "too long"),
         (room(folder="/" + 80 * "x", windows=True, short_names=True), OK, ""),
         (room(folder="/" + 90 * "x", windows=True), OK, ""),
@@ -257,7 +317,7 @@ def test_disk(free, state):
     ],
 )
 def test_folders(found, state, words):
-    (finding,) = places.folders([found])
+    finding = places.folder(found)
     assert finding.check == f"folder.{found.place.name}"
     assert finding.state == state
     assert words in finding.message
@@ -267,7 +327,7 @@ def test_folders(found, state, words):
 def test_a_place_need_not_be_there_and_is_not_made(tmp_path):
     place = dataclasses.replace(room().place, folder=tmp_path / "a" / "b")
     found = places.look_at(place)
-    assert found.writable and found.free_gb > 0
+    assert found.there and found.writable and found.free_gb > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -301,34 +361,34 @@ def test_a_place_that_is_a_file(tmp_path):
     ],
 )
 def test_proxy(proxies, state, monkeypatch):
-    monkeypatch.setattr(network.importlib.util, "find_spec", lambda _: None)
-    finding = network.proxy(proxies)
+    monkeypatch.setattr(connection.importlib.util, "find_spec", lambda _: None)
+    finding = connection.proxy(proxies)
     assert finding.state == state
     text = repr(finding.to_dict())
     assert "hospital" not in text and "word" not in text and "user" not in text
 
 
 def test_certificates(tmp_path):
-    assert network.certificates({}).state == OK
-    assert network.certificates({"SSL_CERT_FILE": str(tmp_path)}).state == OK
-    finding = network.certificates({"REQUESTS_CA_BUNDLE": str(tmp_path / "user.pem")})
+    assert connection.certificates({}).state == OK
+    assert connection.certificates({"SSL_CERT_FILE": str(tmp_path)}).state == OK
+    finding = connection.certificates({"REQUESTS_CA_BUNDLE": str(tmp_path / "user.pem")})
     assert finding.state == ERROR
     assert "REQUESTS_CA_BUNDLE" in finding.message and "user" not in finding.message
 
 
 def test_hosts_that_do_not_answer():
     lost = SetupError("network.proxy", "No.", "Check the proxy.")
-    assert network.answers({"a.org": None, "b.org": None}).state == OK
-    finding = network.answers({"a.org": lost, "b.org": None, "c.org": lost})
+    assert connection.answers({"a.org": None, "b.org": None}).state == OK
+    finding = connection.answers({"a.org": lost, "b.org": None, "c.org": lost})
     assert finding.state == WARNING  # what is installed runs without
-    assert finding.message == "a.org and c.org cannot be reached."
-    assert finding.remedy.startswith("Check the proxy.")
+    assert finding.message == "There is no connection to a.org and c.org."
+    assert finding.remedy.startswith("Check the proxy, or use a bundle")
 
 
 def test_mirrors_are_asked_instead_and_not_named():
-    public = network.addresses(UserSettings())
+    public = connection.addresses(UserSettings())
     assert set(public) == set(hosts("diagnosis"))
-    own = network.addresses(UserSettings(package_index="https://pypi.hospital.org/simple"))
+    own = connection.addresses(UserSettings(package_index="https://pypi.hospital.org/simple"))
     assert "pypi.org" not in own
     assert own["your package index"] == "https://pypi.hospital.org/simple"
     assert len(own) == len(public)
@@ -342,9 +402,9 @@ def test_a_host_that_hangs_delays_nothing(monkeypatch):
             raise SetupError("network.certificate", "Not trusted.", "Set it.")
         return b""
 
-    monkeypatch.setattr(network, "ask", ask)
+    monkeypatch.setattr(connection, "ask", ask)
     began = time.monotonic()
-    found = network.problems({"a": "https://slow", "b": "https://good", "c": "https://bad"}, 0.3)
+    found = connection.problems({"a": "https://slow", "b": "https://good", "c": "https://bad"}, 0.3)
     assert time.monotonic() - began < 2
     assert list(found) == ["a", "b", "c"]
     assert [error and error.code for error in found.values()] == [
@@ -364,8 +424,8 @@ def test_a_host_that_hangs_delays_nothing(monkeypatch):
         ("stored", OK),
         ("valid", OK),
         ("offline", OK),
-        ("expired", ERROR),
-        ("invalid", ERROR),
+        ("expired", WARNING),  # only some tasks need one
+        ("invalid", WARNING),
     ],
 )
 def test_licence(state, expected, tmp_path):
@@ -375,15 +435,45 @@ def test_licence(state, expected, tmp_path):
     finding = licence.state(LicenceStatus(state, "aca_...CD"), config)
     assert finding.state == expected
     assert "aca" not in repr(finding)
-    assert finding.repair == (remedies.OPEN_LICENCE if expected == ERROR else "")
+    assert finding.repair == (remedies.OPEN_LICENCE if expected == WARNING else "")
+
+
+@pytest.fixture
+def shown(tmp_path) -> Path:
+    """Settings that every user of the computer can read."""
+    config = tmp_path / "config.json"
+    config.write_text("{}")
+    config.chmod(0o644)
+    return config
 
 
 @posix
-def test_a_number_that_others_can_read(tmp_path):
-    config = tmp_path / "config.json"
-    config.write_text("{}")
-    config.chmod(0o640)
-    assert licence.state(LicenceStatus("valid", "aca_...CD"), config).state == WARNING
+def test_a_number_that_others_can_read(shown):
+    finding = licence.state(LicenceStatus("valid", "aca_...CD"), shown)
+    assert (finding.state, finding.repair) == (WARNING, remedies.OPEN_LICENCE)
+    shown.chmod(0o600)  # as it is when it was stored again
+    assert licence.state(LicenceStatus("valid", "aca_...CD"), shown).state == OK
+    assert list(shown.parent.iterdir()) == [shown]
+
+
+@posix
+def test_a_number_that_another_user_shares(shown, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: shown.stat().st_uid + 1)
+    assert licence.state(LicenceStatus("valid", "aca_...CD"), shown).state == OK
+
+
+@posix
+def test_a_disk_without_permissions(shown, monkeypatch):
+    """It shows the same ones for every file, so that storing the number again would not help."""
+    monkeypatch.setattr(licence.os, "fstat", lambda _: shown.stat())
+    assert licence.state(LicenceStatus("valid", "aca_...CD"), shown).state == OK
+
+
+def test_settings_that_cannot_be_read_are_not_damaged(bare):
+    (bare / ".totalsegmentator" / "config.json").mkdir(parents=True)
+    found = {f.check: f for f in doctor.diagnose(online=False)}["licence"]
+    assert found.state == ERROR
+    assert "cannot be read" in found.message and "elete" not in found.remedy
 
 
 def test_damaged_settings_of_the_official_package(tmp_path):
@@ -439,6 +529,7 @@ def bare(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "python"))
     monkeypatch.setattr(doctor, "find_driver", lambda _: NOTHING)
+    monkeypatch.setattr(doctor, "memory", lambda: (32 * GB, 20 * GB))
     return home
 
 
@@ -452,18 +543,59 @@ def test_nothing_is_installed(bare):
     assert list(bare.iterdir()) == []  # a diagnosis changes nothing
 
 
-def test_offline_nobody_is_asked(bare, monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("a connection was tried")
+@pytest.fixture
+def tried(monkeypatch) -> list[object]:
+    """The connections that were tried; none succeeds."""
+    found: list[object] = []
+
+    def refuse(*arguments, **_):
+        found.append(arguments)
+        raise OSError("no network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert len(list(doctor.diagnose(online=False))) == len(ORDER)
+    return found
+
+
+@pytest.fixture
+def licensed(bare) -> None:
+    """A licence number is stored."""
+    config = bare / ".totalsegmentator" / "config.json"
+    config.parent.mkdir()
+    config.write_text('{"license_number": "aca_0123456789ABCD"}')
+    config.chmod(0o600)
+
+
+def test_offline_nobody_is_asked(licensed, tried):
+    found = {finding.check: finding for finding in doctor.diagnose(online=False)}
+    assert list(found) == ORDER
+    assert found["licence"].message == "A licence number is stored."
+    assert tried == []
+
+
+def test_the_test_above_would_see_a_connection(licensed, tried):
+    list(doctor.diagnose())
+    assert tried
+
+
+def test_every_finding_is_a_sentence(bare, monkeypatch):
+    monkeypatch.setattr(connection, "ask", lambda address, timeout_s: b"")
+    for finding in doctor.diagnose():
+        for text in filter(None, (finding.message, finding.remedy)):
+            assert text.endswith(".") and ". " not in text, text
+
+
+def test_weights_that_the_user_has_put_elsewhere(bare, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(doctor, "entries", lambda folder: asked.append(folder) or ())
+    monkeypatch.setattr(places, "look_at", lambda place: asked.append(place.folder) or room())
+    list(doctor.diagnose(online=False, weights=tmp_path / "w"))
+    assert asked.count(tmp_path / "w") == 2
 
 
 def test_online_hosts_are_asked(bare, monkeypatch):
     asked = []
-    monkeypatch.setattr(network, "ask", lambda address, timeout_s: asked.append(address) or b"")
+    monkeypatch.setattr(connection, "ask", lambda address, timeout_s: asked.append(address) or b"")
     found = list(doctor.diagnose())
     assert [finding.check for finding in found] == [*ORDER, "network"]
     assert found[-1].state == OK

@@ -9,8 +9,14 @@ import pytest
 
 from TotalSegmentatorLib.environment import drivers
 from TotalSegmentatorLib.environment.drivers import Driver, Gpu, find_driver
+from TotalSegmentatorLib.environment.torch_builds import choose_build
 
-NVIDIA = "NVIDIA RTX A4000, 580.95.05, 8.6, 16376, 15200\nTesla T4, 580.95.05, 7.5, [N/A], 1\n"
+NVIDIA = "NVIDIA RTX A4000, 580.95.05, 16376, 15200, 8.6\nTesla T4, 580.95.05, [N/A], 1, 7.5\n"
+# Refuses the field that it does not know, as nvidia-smi of 2021 does.
+OLD_PROGRAM = """case "$*" in *compute_cap*)
+  echo 'Field "compute_cap" is not a valid field to query.'; exit 2;;
+esac
+echo 'GeForce GTX 1080, 450.80.02, 8192, 8000'"""
 ROCM = """ROCk module is loaded
 Runtime Version:         1.15
 Agent 1
@@ -72,6 +78,12 @@ class TestPrograms:
         variables = program("nvidia-smi", f"cat <<END\n{NVIDIA}END")
         assert find_driver(variables).version == "580.95.05"
 
+    def test_an_old_driver_is_asked_for_less(self, program):
+        found = find_driver(program("nvidia-smi", OLD_PROGRAM))
+        gpu = Gpu("GeForce GTX 1080", "", 8192 << 20, 8000 << 20)
+        assert found == Driver("nvidia", "450.80.02", (gpu,))
+        assert "the driver is 450.80.02" in choose_build(found, "linux-x86_64").reason
+
     @pytest.mark.parametrize("script", ["exit 9", "kill -9 $$", "printf '\\377\\376'"])
     def test_a_broken_driver_has_no_gpus(self, program, script):
         assert find_driver(program("nvidia-smi", script)) == Driver("nvidia")
@@ -90,3 +102,24 @@ class TestPrograms:
     def test_no_driver(self, tmp_path, monkeypatch):
         monkeypatch.setattr(drivers, "_nvidia_places", lambda _: [])
         assert find_driver({"PATH": str(tmp_path)}).kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("system", "version", "told"),
+    [
+        ("darwin", "13.7.1", "macOS 13.7.1"),
+        ("darwin", "14.0", ""),
+        ("linux", ("glibc", "2.27"), "glibc 2.27"),
+        ("linux", ("glibc", "2.28"), ""),
+        ("linux", ("musl", "1.2"), "no GNU C library"),
+        ("win32", "", ""),
+    ],
+)
+def test_systems_that_are_too_old(system, version, told, monkeypatch):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(drivers.platform, "mac_ver", lambda: (version, ("", "", ""), ""))
+    monkeypatch.setattr(drivers.platform, "libc_ver", lambda: version)
+    found = drivers.system_hindrance()
+    assert bool(found) == bool(told)
+    assert told in found
+    assert not found or found.endswith(".")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from TotalSegmentatorLib import environment
-from TotalSegmentatorLib.environment import Environments, interpreter
-from TotalSegmentatorLib.environment.environments import NOTE, is_whole, python_of
+from TotalSegmentatorLib.environment import Environments, environments, interpreter, json_files
+from TotalSegmentatorLib.environment.environments import (
+    NOTE,
+    alone,
+    fixed_folder,
+    is_whole,
+    may_replace,
+    put_right,
+    python_of,
+)
 from TotalSegmentatorLib.environment.json_files import read_values, write_values
 from TotalSegmentatorLib.environment.lock import lock_version
 from TotalSegmentatorLib.errors import SetupError
@@ -20,7 +29,8 @@ def make(known: Environments, name: str, **more: object) -> Path:
     folder = known.root / name
     interpreter(folder).parent.mkdir(parents=True)
     interpreter(folder).touch()
-    (folder / "pyvenv.cfg").write_text("home = /usr\nversion_info = 3.12.1\n")
+    home = Path(sys.executable).parent
+    (folder / "pyvenv.cfg").write_text(f"home = {home}\nversion_info = 3.12.1\n")
     values = {"folder": str(folder), "lock": lock_version(), "build": "cpu", **more}
     write_values(folder / NOTE, {"versions": {"torch": "2.13.0"}, **values})
     return folder
@@ -96,8 +106,8 @@ def test_moved_or_half_made_ones_are_broken(known):
 
 def test_what_installations_leave_is_no_environment(known):
     make(known, "one")
-    make(known, "one.new-0123ab", folder=str(known.root / "one"))
-    make(known, "one.old-0123ab")
+    make(known, "one.new~01ab", folder=str(known.root / "one"))
+    make(known, "one.old~01ab")
     (known.root / "notes").mkdir()
     (known.root / "one.lock").write_text("")
     assert [one.name for one in known.all()] == ["one"]
@@ -147,3 +157,136 @@ def test_note_that_says_nonsense(known):
 def test_python_of_an_environment(tmp_path, text, version):
     (tmp_path / "pyvenv.cfg").write_text(text)
     assert python_of(tmp_path) == version
+    assert python_of(tmp_path / "none") == ""
+
+
+def test_without_the_python_below_it_is_broken(known, tmp_path):
+    folder, home = make(known, "one"), tmp_path / "python3.12"
+    home.mkdir()
+    (folder / "pyvenv.cfg").write_text(f"home = {home}\n")
+    assert is_whole(folder)
+    home.rmdir()
+    assert known.all()[0].state == "broken"
+    assert known.current() is None
+
+
+def test_what_is_used_when_the_one_in_use_is_lost(known):
+    make(known, "a-dev", development=True)
+    assert known.current() is None  # nobody has tested it
+    for name in ("b", "c", "d"):
+        make(known, name)
+        known.use(name)
+    (known.root / "d" / NOTE).unlink()
+    assert known.current().name == "c"
+
+
+# What may be removed
+
+
+def test_only_our_own_folders_may_be_replaced(known, tmp_path, monkeypatch):
+    foreign = tmp_path / "my-env"
+    foreign.mkdir()
+    (foreign / "pyvenv.cfg").write_text("home = /usr\n")
+    assert not may_replace(foreign)
+    write_values(foreign / NOTE, {"folder": str(foreign), "digest": "of a checkout's .venv"})
+    assert not may_replace(foreign)
+    own = make(Environments(tmp_path / "elsewhere"), "own")
+    assert may_replace(own)
+    assert not may_replace(own.rename(tmp_path / "moved"))
+    assert may_replace(known.root / "damaged")  # nobody else puts anything there
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert may_replace(fixed_folder())
+    monkeypatch.setattr(environments, "import_folder", lambda: tmp_path / "a" / "TotalSegmentator")
+    assert may_replace(tmp_path / "a" / ".venv-engine")  # as Tools/bootstrap.py makes it
+
+
+def test_killed_inside_remove(known, monkeypatch):
+    """What is left is not whole, and must not come back as if it were."""
+    make(known, "one")
+    known.use(make(known, "two").name)
+
+    def kill(folder, **_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments.shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            known.remove("one")
+    assert [path.name for path in known.root.glob("one.old*")]
+    known.put_right()
+    assert not list(known.root.glob("one.old*"))
+    assert [one.name for one in known.all()] == ["two"]
+
+
+@pytest.mark.parametrize("name", ["engine", "engine[1]"])
+def test_rests_are_told_from_what_belongs_to_others(tmp_path, name):
+    others = (
+        "engine.old-202411",
+        "engine.new-abcdef",
+        "engine.gpu.new~abcd",
+        "engine.old~2024 mine",
+    )
+    rests = (f"{name}.new~12ab", f"{name}.old~00ff")
+    for one in (*others, *rests):
+        (tmp_path / one).mkdir()
+        (tmp_path / one / "pyvenv.cfg").touch()
+    put_right(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(others)
+
+
+def test_rests_of_all_environments_go_but_not_those_in_work(known):
+    for name in ("one.new~12ab", "two.new~12ab", "two.old~12ab"):
+        (known.root / name).mkdir(parents=True)
+    with alone(known.root / "one"):
+        known.put_right()
+    assert [path.name for path in known.root.iterdir() if path.is_dir()] == ["one.new~12ab"]
+
+
+def test_nothing_is_removed_under_an_installation(known):
+    folder = make(known, "one")
+    downloads = known.root.parent / "downloads"
+    downloads.mkdir()
+    with alone(folder), pytest.raises(SetupError) as caught:
+        known.remove("one")
+    assert caught.value.code == "environment.busy"
+    assert is_whole(folder)
+    with alone(known.root / "another"):
+        known.remove("one")
+    assert downloads.exists()
+
+
+# Renaming
+
+
+def held(times: int, winerror: int = 32):
+    """os.replace as on Windows, where another program has a file open for a while."""
+    real, calls = os.replace, []
+
+    def replace(source, target):
+        calls.append(source)
+        if len(calls) <= times:
+            error = PermissionError(13, "Access is denied")
+            error.winerror = winerror
+            raise error
+        real(source, target)
+
+    return replace
+
+
+@pytest.mark.parametrize("winerror", [5, 32])
+def test_a_file_that_is_held_for_a_while(tmp_path, monkeypatch, winerror):
+    monkeypatch.setattr(json_files.time, "sleep", lambda _: None)
+    monkeypatch.setattr(json_files.os, "replace", held(3, winerror))
+    write_values(tmp_path / "settings.json", {"a": 1})
+    assert read_values(tmp_path / "settings.json") == {"a": 1}
+
+
+def test_a_file_that_is_held_for_ever(tmp_path, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(json_files.time, "sleep", lambda _: None)
+    monkeypatch.setattr(json_files.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(json_files.os, "replace", held(1000))
+    with pytest.raises(SetupError) as caught:
+        write_values(tmp_path / "settings.json", {"a": 1})
+    assert caught.value.code == "disk.not_writable"
+    assert next(clock) < 20

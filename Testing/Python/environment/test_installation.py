@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,18 +13,17 @@ from TotalSegmentatorLib.environment import (
     Environments,
     Observer,
     UserSettings,
-    checks,
     installation,
     interpreters,
     plan,
 )
+from TotalSegmentatorLib.environment import self_test as trial
 from TotalSegmentatorLib.environment.drivers import Driver
-from TotalSegmentatorLib.environment.findings import ERROR, OK, WARNING
 from TotalSegmentatorLib.environment.hosts import hosts
 from TotalSegmentatorLib.environment.installation import _Meter
 from TotalSegmentatorLib.environment.lock import lock_version
 from TotalSegmentatorLib.environment.self_test import last_json, self_test
-from TotalSegmentatorLib.errors import CancelledError, SetupError
+from TotalSegmentatorLib.errors import CancelledError, EngineError, SegmentationError, SetupError
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what is planned on Linux")
 NO_DRIVER = Driver("none")
@@ -37,7 +37,7 @@ def make_plan(data: Path, settings: UserSettings | None = None, **more):
 def test_plan_says_what_comes_from_where(tmp_path):
     found = make_plan(tmp_path)
     assert found.build.id == "cpu"
-    assert found.folder == Environments(tmp_path / "environments").folder("cpu")
+    assert found.folder == Environments(tmp_path / "engines").folder("cpu")
     assert lock_version() in found.folder.name
     assert found.hosts == (*hosts("packages"), *hosts("torch"))
     assert found.download_mb > found.build.download_mb
@@ -79,50 +79,6 @@ def test_inside_slicer_a_python_comes_too(tmp_path, monkeypatch):
     assert set(hosts("interpreter")) <= set(make_plan(tmp_path).hosts)
 
 
-# Checks
-
-
-def test_all_checks(tmp_path, monkeypatch):
-    monkeypatch.setattr(checks, "is_online", lambda purpose: False)
-    found = {one.check: one for one in installation.check(make_plan(tmp_path))}
-    assert next(iter(found)) == "folder"
-    states = {name: one.state for name, one in found.items()}
-    assert states.pop("network") == WARNING  # what is at hand may do
-    assert set(states.values()) <= {OK, WARNING}
-    assert all(one.message.endswith(".") for one in found.values())
-    assert all(one.remedy.endswith(".") for one in found.values() if one.state != OK)
-
-
-def test_every_error_has_a_code():
-    for name in ("disk", "folder", "write access", "interpreter", "bundle", "path"):
-        with pytest.raises(SetupError) as caught:
-            checks.stop_at_errors([checks.Finding(name, ERROR, "It is wrong.", "Change it.")])
-        assert "." in caught.value.code
-
-
-def test_little_memory_is_a_warning(monkeypatch):
-    monkeypatch.setattr(checks, "memory", lambda: (4_000_000_000, 0))
-    assert checks.check_memory().state == WARNING
-
-
-@pytest.mark.parametrize(
-    ("name", "state"), [("short", OK), ("é", WARNING), ("long" * 30, ERROR)], ids=str
-)
-def test_paths_on_windows(name, state, monkeypatch):
-    monkeypatch.setattr(checks, "sys", SimpleNamespace(platform="win32"))
-    assert checks.check_path(Path("C:/Users") / name).state == state
-
-
-def test_a_named_interpreter_is_tried(tmp_path):
-    assert checks.check_interpreter(Path(sys.executable), None).state == OK
-    assert checks.check_interpreter(tmp_path / "python", None).state == ERROR
-
-
-def test_an_index_that_was_set_is_not_knocked_at(monkeypatch):
-    monkeypatch.setattr(checks, "is_online", lambda purpose: pytest.fail("it was"))
-    assert checks.check_network("https://index.example").state == OK
-
-
 # On the way
 
 
@@ -137,6 +93,50 @@ def test_megabytes_are_told_once_a_second(tmp_path, monkeypatch):
         meter.tick()
     assert [round(share, 2) for share, _ in told] == [0.2, 0.25, 0.4, 0.2]
     assert told[1][1] == "Installing: about 250 of 1000 MB"
+
+
+class Demo:
+    """An engine's process that segments in a moment."""
+
+    def __init__(self, labels: bytes | None = None, error: SegmentationError | None = None) -> None:
+        self._labels, self._error = labels, error
+
+    def __call__(self, *_):
+        return self
+
+    def run(self, message, context) -> None:
+        if self._error:
+            raise self._error
+        if self._labels is not None:
+            Path(message["labels"]).write_bytes(self._labels)
+
+    def end(self) -> None:
+        """Nothing is left behind."""
+
+
+HEADER = bytes(range(256)) + bytes(96)
+
+
+@pytest.mark.parametrize(
+    ("demo", "told"),
+    [
+        (Demo(error=EngineError("engine.failed", "It broke.", details="a traceback")), "traceback"),
+        (Demo(), "nothing"),
+        (Demo(HEADER + bytes(64)), "nothing"),
+        (Demo(HEADER + bytes(64) + b"\1"), ""),
+    ],
+    ids=["fails", "writes nothing", "finds nothing", "works"],
+)
+def test_demo_of_the_self_test(demo, told, monkeypatch, tmp_path):
+    monkeypatch.setattr(trial, "EngineProcess", demo)
+    monkeypatch.setattr(trial, "observed_run", lambda *_: (0, ['{"torch": "2.13.0"}']))
+    if not told:
+        assert self_test(tmp_path / "python", Observer()) == {"torch": "2.13.0"}
+        return
+    with pytest.raises(SetupError) as caught:
+        self_test(tmp_path / "python", Observer())
+    assert caught.value.code == "environment.check_failed"
+    assert told in caught.value.details
 
 
 def test_noise_after_the_answer():
@@ -160,6 +160,17 @@ def test_a_real_environment_passes_the_self_test(engine, runs):
     versions = self_test(engine.python, Observer(on_line=lines.append))
     assert versions["TotalSegmentator"] == "2.18.0"
     assert list(runs.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_nothing_that_is_imported_reports_home(engine, tmp_path):
+    """OpenVINO makes an id of the user for Google Analytics as soon as it is imported."""
+    variables = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    command = engine.command(variables, "TotalSegmentatorLib.engines.self_test")
+    image = tmp_path / "image.nii"
+    run = subprocess.run([*command.arguments, image], env=command.variables, check=False)
+    assert run.returncode == 0 and image.is_file()
+    assert not (tmp_path / "intel").exists()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ class World:
         self.data = root / "data"
         self._replace = replace
         self.use(self.packages)
-        self.known = Environments(self.data / "environments")
+        self.known = Environments(self.data / "engines")
         self.before = make_former(self.known, "former")
 
     def use(self, packages: TinyPackages) -> None:
@@ -79,8 +80,8 @@ def make_whole(folder: Path, lock: str) -> Path:
     interpreter(folder).touch()
     (folder / "pyvenv.cfg").write_text("version = 3.11.7\n")
     (folder / "precious.txt").write_text("works")
-    values = {"folder": str(folder), "lock": lock, "versions": {"torch": "2.0"}}
-    (folder / NOTE).write_text(json.dumps(values))
+    values = {"folder": str(folder), "lock": lock, "build": "cpu", "development": False}
+    (folder / NOTE).write_text(json.dumps({**values, "versions": {"torch": "2.0"}}))
     return folder
 
 
@@ -139,6 +140,36 @@ def test_wheel_for_another_system(world):
     fails(world, "A wheel is for another system", "environment.package_missing")
 
 
+@pytest.mark.parametrize("program", ["uv", pytest.param("pip", marks=pytest.mark.slow)])
+def test_pytorch_of_an_index_of_its_own(world, monkeypatch, tmp_path, program):
+    """What it needs is there, as locked: its index is asked for nothing that the lock holds, and no
+    other one is asked for anything."""
+    public, own = tmp_path / "public", tmp_path / "own"
+    make_wheel(own, "torch", requires=["nnunetv2"])
+    make_wheel(public, "torch", "raise SystemExit('from the wrong index')\n")
+    if program == "pip":
+        monkeypatch.setattr(installers, "get_uv", lambda *_: fail())
+    with (
+        package_index(world.packages.wheels) as index,
+        package_index(own) as torch,
+        package_index(public) as wrong,
+    ):
+        world.packages.wheel("torch").unlink()
+        build = replace(world.plan().build, kind="nvidia", index=torch)
+        monkeypatch.setattr(installation, "find_build", lambda id: build)
+        variables = {"UV_INDEX": wrong, "PIP_EXTRA_INDEX_URL": wrong}
+        made = world.install(index=index, variables=variables)
+    assert made.state == "ready"
+    assert "PyTorch" in world.plan().unchecked
+    python = interpreter(made.folder)
+    code = "import importlib.metadata as m; print(m.version('nnunetv2'))"
+    assert subprocess.check_output([python, "-c", code], text=True).strip() == "2.8.1"
+
+
+def fail():
+    raise SetupError("environment.install_failed", "It cannot be had.")
+
+
 def test_wheel_is_damaged(world):
     path = world.packages.wheel("nnunetv2")
     path.write_bytes(path.read_bytes()[:200])
@@ -195,7 +226,7 @@ def test_folder_of_somebody_else(world, tmp_path):
 @pytest.mark.parametrize("name", ["Ünï cødé 患者", "long" * 40])
 def test_unusual_paths_work(world, tmp_path, name):
     world.data = tmp_path / name
-    world.known = Environments(world.data / "environments")
+    world.known = Environments(world.data / "engines")
     world.use(world.packages)
     assert len(str(world.plan().folder)) > 200 or not name.isascii()
     assert world.install().state == "ready"
@@ -207,6 +238,39 @@ def test_log_cannot_be_written(world):
     (world.data / "logs").write_text("")
     assert world.install().state == "ready"
     note("The log cannot be written", "It is installed without a log.")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_disk_of_the_log_is_full(world, monkeypatch):
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(installation, "_open_log", lambda folder: full)
+        assert world.install().state == "ready"
+        assert full.closed
+
+
+def test_log_is_named(world):
+    world.packages.wheel("nnunetv2").unlink()
+    with pytest.raises(SetupError) as caught:
+        world.install()
+    (name,) = [path.name for path in (world.data / "logs").iterdir()]
+    assert f"See {name} in the folder logs." in caught.value.details
+
+
+def test_temporary_folder_is_gone(world, monkeypatch):
+    monkeypatch.setattr(installation, "self_test", lambda *_: {"torch": "2.13.0"})
+    assert world.install(variables={"TMPDIR": "/none", "TEMP": "/none"}).state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(28, "disk.full"), (13, "environment.not_writable"), (5, "environment.install_failed")],
+)
+def test_errors_of_the_system_are_sentences(world, monkeypatch, number, code):
+    def trouble(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(installation, "python_of", trouble)
+    fails(world, f"The system says: {os.strerror(number)}", code)
 
 
 # The network
@@ -291,7 +355,7 @@ def test_killed_in_the_middle(world):
     with package_index(world.packages.wheels, "hang") as index:
         program = command(world.packages, world.data, index)
         process = subprocess.Popen(program, env=own_variables())
-        (made,) = until(lambda: list(world.known.root.glob("*.new-*/pyvenv.cfg")))
+        (made,) = until(lambda: list(world.known.root.glob("*.new~*/pyvenv.cfg")))
         until(lambda: "Installing" in log_of(world))
         process.kill()
         process.wait()
@@ -317,7 +381,7 @@ def until(found, timeout_s: float = 20.0):
 def test_killed_between_the_two_renames(world, whole):
     """The environment is there under another name, and perhaps the new one too."""
     folder = world.make_current().folder
-    aside = folder.with_name(folder.name + ".old-abcdef")
+    aside = folder.with_name(folder.name + ".old~abcd")
     folder.rename(aside)
     if whole:
         shutil.copytree(aside, folder, symlinks=True)
@@ -374,6 +438,14 @@ def test_no_command_works_in_a_folder_that_others_may_write_to(world, tmp_path, 
     assert str(tmp_path) not in folders
 
 
+def test_foreign_environment_is_not_replaced(world, tmp_path):
+    folder = tmp_path / "my-env"
+    folder.mkdir()
+    (folder / "pyvenv.cfg").write_text("home = /usr\n")
+    fails(world, "The folder is somebody's environment", "environment.not_ours", folder=folder)
+    assert (folder / "pyvenv.cfg").exists()
+
+
 @posix_only
 @pytest.mark.slow
 def test_without_uv_pip_does_it(world, tmp_path):
@@ -399,6 +471,55 @@ def test_self_test_fails(world):
     world.use(TinyPackages(world.packages.root, {"torch": "raise OSError('no libgomp')\n"}))
     error = fails(world, "The self-test fails", "environment.check_failed")
     assert "no libgomp" in error.details
+
+
+def test_self_test_fails_on_a_gpu(world, monkeypatch):
+    world.use(TinyPackages(world.packages.root, {"torch": "raise RuntimeError('no kernel')\n"}))
+    build = replace(world.plan().build, kind="nvidia")
+    monkeypatch.setattr(installation, "find_build", lambda id: build)
+    error = fails(world, "The self-test fails on a GPU", "environment.check_failed")
+    assert "setup --build cpu" in error.remedy
+
+
+def test_another_build_in_a_fixed_folder_is_installed(world, tmp_path, monkeypatch):
+    folder = make_whole(tmp_path / "engine", lock_version())
+    assert installation.is_made(world.plan(folder=folder))
+    build = replace(world.plan().build, id="cuda13")
+    monkeypatch.setattr(installation, "find_build", lambda id: build)
+    assert not installation.is_made(world.plan(folder=folder))
+    assert world.install(folder=folder).build == "cuda13"
+
+
+def test_folder_in_use_is_known_before_anything_is_downloaded(world, monkeypatch):
+    made = world.make_current()
+    monkeypatch.setattr(installation, "find_installer", lambda *_: pytest.fail("too late"))
+
+    def refuse(source, target):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(environments.os, "replace", refuse)
+    with pytest.raises(SetupError) as caught:
+        world.install(force=True)
+    assert caught.value.code == "environment.in_use"
+    assert made.folder.exists()
+
+
+def test_the_old_one_comes_back_if_the_new_one_cannot_take_its_place(world, monkeypatch):
+    made = world.make_current()
+    real = os.replace
+
+    def refuse(source, target):
+        if Path(target) == made.folder and ".new~" in str(source):
+            raise PermissionError(13, "Access is denied")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments.os, "replace", refuse)
+        with pytest.raises(SetupError) as caught:
+            world.install(force=True)
+    assert caught.value.code == "environment.in_use"
+    assert (made.folder / "precious.txt").read_text() == "works"
+    assert world.known.current() == made
 
 
 def test_forced_reinstall_that_fails_keeps_the_old_one(world):

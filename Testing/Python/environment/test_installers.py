@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from TotalSegmentatorLib.environment.installers import (
     Source,
     Uv,
     failure,
+    for_pip,
+    for_uv,
     pip_configuration,
     read_pip_configuration,
     uv_settings,
@@ -38,7 +41,6 @@ def test_pip_s_settings_reach_uv():
     settings = uv_settings(read_pip_configuration(CONFIGURATION.splitlines()), Path("cache"), {})
     assert settings == {
         "UV_CACHE_DIR": "cache",
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_SYSTEM_CERTS": "1",
         "UV_DEFAULT_INDEX": "https://other.example/it's",
         "UV_INDEX": "file:///srv/simple https://two.example/simple",
@@ -97,6 +99,24 @@ def test_a_bundle_is_all_there_is(tmp_path):
         assert not {"UV_DEFAULT_INDEX", "PIP_INDEX_URL"} & set(variables)
 
 
+def test_one_index_alone(tmp_path):
+    """What no hash is known of comes from no other place than the one that was told."""
+    settings = {"UV_INDEX": "https://two.example", "UV_FIND_LINKS": "/srv/wheels"}
+    source = Source("https://torch.example", only=True)
+    uv, pip = Uv(tmp_path / "uv", Recorder(), settings), Pip(Recorder())
+    for installer in (uv, pip):
+        installer.install(tmp_path, ["torch"], source, "installing")
+    assert uv.console.calls[0][1] == {
+        "UV_DEFAULT_INDEX": "https://torch.example",
+        "UV_INDEX": "",
+        "UV_EXTRA_INDEX_URL": "",
+        "UV_INDEX_STRATEGY": "first-index",
+        "UV_FIND_LINKS": "/srv/wheels",
+    }
+    variables = {"PIP_INDEX_URL": "https://torch.example", "PIP_EXTRA_INDEX_URL": ""}
+    assert pip.console.calls[0][1] == variables
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -142,7 +162,21 @@ def test_passwords_are_taken_out_of_lines():
     code = "print('get https://user:word@host/a and http://token@host/b, mail a@b')"
     assert console.run([sys.executable, "-c", code], "printing") == lines
     assert lines == ["get https://***@host/a and http://***@host/b, mail a@b"]
-    assert without_secrets("https://host/x@2") == "https://host/x@2"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("from https://host/simple/ to a@b", "from https://host/simple/ to a@b"),
+        ("https://user:p@ss@host/", "https://***@host/"),
+        ("https://user:pa/ss@host/ https://user:pa?ss@host/", "https://***@host/ https://***"),
+        ("'https://host/x?token=secret' is refused", "'https://host/x is refused"),
+        ("https://user:word@host/x?token=se@cret#a b", "https://*** b"),
+        ("https://host/x.whl#sha256=ab", "https://host/x.whl#sha256=ab"),
+    ],
+)
+def test_secrets_in_addresses(text, shown):
+    assert without_secrets(text) == shown
 
 
 def test_a_program_that_cannot_be_started(tmp_path):
@@ -161,3 +195,88 @@ def test_without_uv_there_is_pip(tmp_path):
     assert found.name == "pip"
     assert any("Without uv" in line for line in lines)
     assert list((tmp_path / "data").rglob("uv-*")) == []
+
+
+# Settings of this computer that must not decide what is installed where
+
+LEAKS = {
+    "PIP_USER": "1",
+    "PIP_REQUIRE_VIRTUALENV": "1",
+    "PIP_PREFIX": "/elsewhere",
+    "PIP_TARGET": "/elsewhere",
+    "PIP_ROOT": "/elsewhere",
+    "PIP_CONSTRAINT": "/none.txt",
+    "PIP_ONLY_BINARY": ":all:",
+    "PIP_DRY_RUN": "1",
+    "UV_TORCH_BACKEND": "cu126",
+    "UV_LINK_MODE": "symlink",
+    "UV_NO_VERIFY_HASHES": "1",
+    "UV_CONFIG_FILE": "/uv.toml",
+    "UV_CONSTRAINT": "/none.txt",
+    "UV_INDEX_STRATEGY": "unsafe-first-match",
+    "UV_PRERELEASE": "allow",
+}
+KEPT = {
+    "PIP_INDEX_URL": "https://pip.example/simple",
+    "PIP_FIND_LINKS": "/srv/wheels",
+    "PIP_CERT": "/etc/ca.pem",
+    "PIP_PROXY": "http://proxy.example:3128",
+    "PIP_TIMEOUT": "99",
+    "UV_DEFAULT_INDEX": "https://uv.example/simple",
+    "UV_INDEX_LOCAL_PASSWORD": "word",
+    "UV_FIND_LINKS": "/srv/wheels",
+    "UV_OFFLINE": "1",
+    "UV_HTTP_TIMEOUT": "99",
+    "UV_NATIVE_TLS": "1",
+    "UV_CACHE_DIR": "/cache",
+    "UV_PYTHON_INSTALL_MIRROR": "https://mirror.example",
+    "HTTPS_PROXY": "http://proxy.example:3128",
+    "SSL_CERT_FILE": "/etc/ca.pem",
+}
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, str]:
+    """The variables for pip and for uv of a user who has set everything."""
+    console = Console(variables={**os.environ, **LEAKS, **KEPT, "PIP_CONFIG_FILE": os.devnull})
+    pip = for_pip(console, pip_configuration(Path(sys.executable), console)).variables
+    uv = for_uv(console).variables
+    assert pip["PIP_CONFIG_FILE"] == os.devnull and uv["UV_NO_CONFIG"] == "1"
+    return {name: text for name, text in pip.items() if not name.startswith("UV_")} | {
+        name: text for name, text in uv.items() if not name.startswith("PIP_")
+    }
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_settings_that_lead_elsewhere_are_left_out(name, told):
+    assert name not in told
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_settings_of_where_packages_come_from_are_kept(name, told):
+    assert told[name] == KEPT[name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script as a program")
+@pytest.mark.parametrize("content", [None, "exit 1"])
+def test_a_damaged_uv_is_fetched_anew(tmp_path, monkeypatch, content):
+    folder = tmp_path / "tools" / f"uv-{installers.locked_uv()}"
+    make_program(folder, content)
+    run = Console.run
+
+    def fetch(self, command, *more):
+        if "--target" not in command:
+            return run(self, command, *more)
+        return make_program(command[command.index("--target") + 1], "exit 0")
+
+    monkeypatch.setattr(Console, "run", fetch)
+    found = installers.get_uv(Path(sys.executable), tmp_path, Console(), Source())
+    assert "exit 0" in found.read_text()
+    assert [path.name for path in (tmp_path / "tools").iterdir()] == [folder.name]
+
+
+def make_program(folder, content):
+    (folder / "bin").mkdir(parents=True)
+    if content:
+        (folder / "bin" / "uv").write_text(f"#!/bin/sh\n{content}\n")
+        (folder / "bin" / "uv").chmod(0o755)

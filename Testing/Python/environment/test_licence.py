@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -192,6 +194,62 @@ def test_a_number_of_another_length_is_invalid(server, home, config):
     config.write_text('{"license_number": "abc"}')
     assert licence_status(home, online=True) == licence.LicenceStatus("invalid", "...")
     assert server.asked == []
+
+
+@pytest.mark.parametrize("text", ["abc", "a licence number! " * 2, "aca_0123456789ABC\u00e9"])
+def test_what_cannot_be_a_number_is_none_for_a_task(home, config, text):
+    config.parent.mkdir()
+    config.write_text(json.dumps({"license_number": text}))
+    assert not has_licence(home)
+    assert licence_status(home).state == "invalid"
+    with pytest.raises(SetupError) as caught:
+        check_licence(["Face"], home)
+    assert caught.value.code == "licence.invalid"
+    assert text not in repr(caught.value.to_dict())
+    check_licence([], home)
+
+
+@pytest.fixture
+def unreadable(config, monkeypatch):
+    """Settings that are there and cannot be read, not even by root."""
+    config.parent.mkdir()
+    config.write_text('{"license_number": "of somebody else"}')
+    opened = Path.open
+
+    def open_other(path, *arguments, **options):
+        if path == config:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_other)
+
+
+def test_what_cannot_be_read_is_not_replaced(server, home, config, unreadable, monkeypatch):
+    for work in (
+        lambda: store_licence(NUMBER, home, unchecked=True),
+        lambda: remove_licence(home),
+        lambda: check_licence(["Face"], home),
+    ):
+        with pytest.raises(SetupError) as caught:
+            work()
+        assert caught.value.code == "licence.unreadable"
+        assert os.strerror(errno.EACCES) in caught.value.message
+    monkeypatch.undo()
+    assert "somebody else" in config.read_text()
+
+
+@posix
+def test_what_another_user_shares_is_not_replaced(server, home, config, monkeypatch):
+    store_licence(NUMBER, home)
+    before = config.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: before.st_uid + 1)
+    for work in (lambda: store_licence(NUMBER, home), lambda: remove_licence(home)):
+        with pytest.raises(SetupError) as caught:
+            work()
+        assert caught.value.code == "licence.not_yours"
+    assert config.stat() == before
+    check_licence(["Face"], home)  # it may be used
+    assert len(server.asked) == 1
 
 
 def test_the_folder_is_the_official_packages(monkeypatch, tmp_path):

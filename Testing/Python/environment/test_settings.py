@@ -101,6 +101,7 @@ def test_a_failed_write_changes_nothing(file, monkeypatch, number, code):
         ("usage_statistics", "", False),
         ("weights_mirror", " https://mirror.org/a/ ", "https://mirror.org/a"),
         ("package_index", "http://user:word@index.org:81/simple", None),
+        ("package_index", "https://user:p%40s%2Fs@index.org/a%40b/simple", None),
         ("torch_index", "", ""),
         ("weights_folder", "", ""),
     ],
@@ -127,6 +128,12 @@ def test_a_folder_is_kept_with_its_whole_name(tmp_path, monkeypatch):
         ("weights_mirror", "ftp://secret@mirror.org", "input.bad_setting"),
         ("package_index", "https://", "input.bad_setting"),
         ("package_index", "https://[secret", "input.bad_setting"),
+        ("package_index", "https://user:p@secret@host.org/simple", "input.bad_setting"),
+        ("package_index", "https://user:pa/secret@host.org/simple", "input.bad_setting"),
+        ("package_index", "https://user:12/secret@host.org/simple", "input.bad_setting"),
+        ("package_index", "https://secret?a@host.org/simple", "input.bad_setting"),
+        ("package_index", "https://user:se cret@host.org/simple", "input.bad_setting"),
+        ("package_index", "https://host.org/a secret", "input.bad_setting"),
         ("send_images", "on", "input.unknown_setting"),
     ],
 )
@@ -135,3 +142,10 @@ def test_bad_values_are_refused_and_not_repeated(name, text, code):
         UserSettings().changed(name, text)
     assert caught.value.code == code
     assert "secret" not in repr(caught.value.to_dict())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows takes any name for a user's")
+def test_a_folder_of_nobody_is_refused():
+    with pytest.raises(InputError) as caught:
+        UserSettings().changed("weights_folder", "~nobody_such/w")
+    assert caught.value.code == "input.bad_setting"

@@ -45,6 +45,19 @@ def apply(panel, host) -> None:
     assert finished(panel, host)
 
 
+def agree_to_install(monkeypatch, begin) -> list:
+    """Say yes to an installation, which begins so; returns the dialogs that have asked."""
+    from TotalSegmentatorWidgets.ConsentDialog import Consent, ConsentDialog
+
+    def ask(dialog) -> Consent:
+        dialogs.append(dialog)
+        return Consent(begin, "Installing", "Installed.")
+
+    dialogs: list[ConsentDialog] = []
+    monkeypatch.setattr(ConsentDialog, "ask", ask)
+    return dialogs
+
+
 def error_text(panel) -> str:
     return panel.ui.errorLabel.text if panel.ui.errorFrame.isVisibleTo(panel.parent) else ""
 

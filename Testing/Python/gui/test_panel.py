@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -322,6 +323,20 @@ def test_missing_models_of_what_is_chosen_are_named(panel, volume, host):
     panel.logic.totalSegmentatorWeightsPath = "/nowhere"
     panel.updateGui()
     assert host.wait(lambda: "downloaded" in panel.ui.weightsLabel.text, 5)
+
+
+def test_weights_folder_may_be_slow(panel, volume, host, monkeypatch):
+    looked = []
+
+    def look(model, folder) -> str:
+        looked.append(threading.current_thread())
+        return "missing"
+
+    monkeypatch.setattr("TotalSegmentatorLib.environment.weights.store.state_of", look)
+    panel.setParameter("task", "total")
+    panel.setParameter("speed", "fast")
+    assert host.wait(lambda: "to download" in panel.ui.fastEstimateLabel.text, 5)
+    assert len(looked) > 60 and threading.main_thread() not in looked
 
 
 def test_second_module_of_the_same_name_is_named(module, host, tmp_path):

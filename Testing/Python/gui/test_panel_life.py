@@ -10,7 +10,7 @@ import time
 import pytest
 import slicer
 import vtk
-from panel_steps import error_text, finished, segment_ids, segmentations, start
+from panel_steps import agree_to_install, error_text, finished, segment_ids, segmentations, start
 from support.processes import engine_processes, wait_until_gone
 
 from TotalSegmentatorLib.jobs import Job
@@ -37,10 +37,6 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def test_scene_closed_during_the_installation(quickPanel, volume, host, monkeypatch):
-    monkeypatch.setattr(
-        "TotalSegmentatorWidgets.ConsentDialog.ConsentDialog.ask",
-        lambda dialog: quickPanel.logic.startSetup,
-    )
     monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
     installed = []
 
@@ -48,7 +44,7 @@ def test_scene_closed_during_the_installation(quickPanel, volume, host, monkeypa
         job = Job(lambda context: (time.sleep(0.3), context.check(), installed.append(True)))
         return quickPanel.logic.followJob(job.start())
 
-    monkeypatch.setattr(quickPanel.logic, "startSetup", setup)
+    agree_to_install(monkeypatch, setup)
     quickPanel.ui.applyButton.click()
     host.closeScene()
     assert finished(quickPanel, host)

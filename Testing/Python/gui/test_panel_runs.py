@@ -11,6 +11,7 @@ import pytest
 import slicer
 import vtk
 from panel_steps import (
+    agree_to_install,
     apply,
     cancel,
     error_text,
@@ -270,25 +271,18 @@ def test_volume_that_left_the_scene_while_the_panel_was_left(quickPanel, volume,
 
 
 def test_failed_installation_is_what_is_told(quickPanel, volume, host, monkeypatch):
-    questions: list[object] = []
-
-    def agree(dialog):
-        questions.append(dialog)
-        return quickPanel.logic.startSetup
-
     def setup(onEvent) -> SceneJob:
         def work(context):
             raise SetupError("disk.full", "The disk is full.", "Free some space.")
 
         return quickPanel.logic.followJob(Job(work).start())
 
-    monkeypatch.setattr("TotalSegmentatorWidgets.ConsentDialog.ConsentDialog.ask", agree)
+    dialogs = agree_to_install(monkeypatch, setup)
     monkeypatch.setattr(quickPanel.logic, "isEngineReady", lambda: False)
-    monkeypatch.setattr(quickPanel.logic, "startSetup", setup)
     quickPanel.ui.applyButton.click()
     quickPanel.ui.queueButton.click()  # does not ask, and does not install, a second time
     assert finished(quickPanel, host)
-    assert len(questions) == 1
+    assert len(dialogs) == 1
     assert "The disk is full." in error_text(quickPanel)
     assert [order.state.value for order in quickPanel.runs._queue.orders] == [
         "failed",
@@ -388,7 +382,7 @@ def test_memory_that_ran_out_offers_what_helps_by_estimate(
     quickPanel.setParameter("task", "total")
     quick.fail("memory.exhausted", "There is too little memory.")
     apply(quickPanel, host)
-    assert "By estimate it fits so or so." in error_text(quickPanel)
+    assert "It needs less of that memory so or so." in error_text(quickPanel)
     assert remedy_button(quickPanel, "retry_on_cpu") is not None
     remedy_button(quickPanel, "split_for_memory").click()
     assert finished(quickPanel, host)
@@ -489,16 +483,12 @@ def test_panel_left_during_setup_goes_on_with_what_was_asked(quickPanel, volume,
     panel = quickPanel
     ready = []
     monkeypatch.setattr(panel.logic, "isEngineReady", lambda: bool(ready))
-    monkeypatch.setattr(
-        "TotalSegmentatorWidgets.ConsentDialog.ConsentDialog.ask",
-        lambda dialog: panel.logic.startSetup,
-    )
 
     def setup(onEvent) -> SceneJob:
         job = Job(lambda context: (time.sleep(0.3), ready.append(True))).start()
         return panel.logic.followJob(job)
 
-    monkeypatch.setattr(panel.logic, "startSetup", setup)
+    agree_to_install(monkeypatch, setup)
     panel.ui.applyButton.click()
     host.leave()
     assert finished(panel, host) and ready

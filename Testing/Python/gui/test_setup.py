@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 import slicer
@@ -11,13 +13,16 @@ from made_environments import make_environment
 from panel_steps import apply, cancel, error_text, finished, remedy_button, segmentations
 from PySide6.QtGui import QAction
 
-from TotalSegmentatorLib.environment import Environments, Hardware
-from TotalSegmentatorLib.environment.bundle import Contents
+from TotalSegmentatorLib.environment import Environments, Hardware, installation
+from TotalSegmentatorLib.environment.bundle import Contents, Installed
 from TotalSegmentatorLib.environment.bundle.contents import Member
 from TotalSegmentatorLib.environment.findings import ERROR, OK, WARNING, Finding
+from TotalSegmentatorLib.environment.lock import lock_version, this_target
+from TotalSegmentatorLib.environment.torch_builds import find_build
 from TotalSegmentatorLib.errors import SetupError
 
 INSTALLATION = "TotalSegmentatorLib.environment.installation"
+BUNDLE = "TotalSegmentatorLib.environment.bundle"
 PYTHON_KEY = "TotalSegmentator/EnginePython"
 FINE = Finding("disk", OK, "Enough space is free.")
 
@@ -103,6 +108,10 @@ def choose(panel, *titles: str) -> None:
     action.trigger()
 
 
+def log(panel) -> str:
+    return panel.ui.logTextEdit.toPlainText()
+
+
 def test_apply_on_a_fresh_computer_asks_once_and_installs(fresh, volume, host, installer, quick):
     person = Person(host)
     host.answer(person)
@@ -133,6 +142,47 @@ def test_weights_are_named_in_the_same_question(fresh, volume, host, installer):
     host.answer(person)
     fresh.ui.applyButton.click()
     assert "The weights (1" in person.text
+
+
+@pytest.mark.parametrize("agrees", [False, True])
+def test_weights_of_a_further_task_are_asked_about(
+    fresh, volume, host, installer, monkeypatch, tmp_path, agrees
+):
+    questions: list[str] = []
+    asked: list[tuple[str, bool]] = []
+    segment = fresh.logic.segment
+
+    def confirm(text: str) -> bool:
+        questions.append(text)
+        return agrees
+
+    def note(volume, **options):
+        asked.append((options["task"], options["mayDownload"]))
+        return segment(volume, **{**options, "task": "demo"})
+
+    monkeypatch.setattr("TotalSegmentatorWidgets.RunControl.confirm", confirm)
+    monkeypatch.setattr(fresh.logic, "segment", note)
+    fresh.ui.weightsPathLineEdit.currentPath = str(tmp_path / "none")
+    installer.held = True
+    host.answer(Person(host))
+    fresh.ui.applyButton.click()
+    fresh.setParameter("task", "total")
+    fresh.ui.queueButton.click()
+    assert len(questions) == 1 and "MB" in questions[0] and len(host.dialogs) == 1
+    assert ("weights" in error_text(fresh)) is not agrees
+    installer.held = False
+    assert finished(fresh, host)
+    assert asked == [("demo", False), ("total", True)][: 1 + agrees]
+
+
+def test_licence_is_missed_before_the_installation(fresh, volume, host, installer, monkeypatch):
+    def check(*_):
+        raise SetupError("licence.missing", "A licence number is needed.")
+
+    monkeypatch.setattr("TotalSegmentatorLib.environment.check_licence", check)
+    fresh.ui.applyButton.click()
+    assert "A licence number is needed." in error_text(fresh)
+    assert host.dialogs == [] and installer.plans == []
 
 
 def test_no_changes_nothing(fresh, volume, host, installer):
@@ -206,34 +256,110 @@ def test_failed_installation_is_a_sentence_and_can_be_tried_again(fresh, host, i
     assert len(host.dialogs) == 1  # the answer was given
 
 
-def test_bundle_is_looked_at_and_installed(fresh, host, installer, monkeypatch):
-    members = tuple(Member(f"weights/Dataset{n}_x.zip", 10**9, "") for n in (1, 2))
-    contents = Contents("1", "2026-11-20", members)
-    bundle, installed = "TotalSegmentatorLib.environment.bundle", []
-    monkeypatch.setattr(f"{bundle}.read", lambda path: contents)
-    monkeypatch.setattr(f"{bundle}.install", lambda path, *_: installed.append(path.name))
+def offer(host, dialog) -> None:
+    """Choose a bundle file instead of the network."""
+    host.answer("/somewhere/offline.zip")
+    slicer.util.findChild(dialog, "bundleButton").click()
 
-    def chooseBundle(dialog) -> None:
-        host.answer("/somewhere/offline.zip")
-        slicer.util.findChild(dialog, "bundleButton").click()
 
-    person = Person(host, does=chooseBundle)
+@pytest.fixture
+def bundle(fresh, installer, monkeypatch) -> Callable[..., None]:
+    """Says what the bundle file holds; it is installed as from the network."""
+
+    def hold(models: int = 0, build: str = "") -> None:
+        names = [f"weights/Dataset{number}_x.zip" for number in range(models)]
+        target = this_target()
+        packages = {"lock": lock_version(), "system": target.system, "python": target.python}
+        contents = Contents(
+            "1",
+            "2026-11-20",
+            tuple(Member(name, 10**9, "") for name in names),
+            **(packages if build else {}),
+            torch_build=build,
+        )
+
+        def install(path, weights, folder, observer, variables, force=False) -> Installed:
+            if not build:
+                return Installed(None, ())
+            plan = installation.plan(build, folder)
+            return Installed(installer(plan, None, observer, variables, force), ())
+
+        monkeypatch.setattr(f"{BUNDLE}.read", lambda path: contents)
+        monkeypatch.setattr(f"{BUNDLE}.install", install)
+
+    return hold
+
+
+def test_bundle_is_looked_at_and_installed(fresh, volume, host, installer, bundle, quick):
+    bundle(models=2, build="cpu")
+    person = Person(host, does=functools.partial(offer, host))
+    host.answer(person)
+    apply(fresh, host)
+    assert error_text(fresh) == "" and len(quick.requests) == 1
+    for said in (
+        "offline.zip, made on 2026-11-20, 2.0 GB",
+        find_build("cpu").title,
+        "from people you trust only",
+        "It holds 2 models.",
+    ):
+        assert said in person.text, said
+    assert "The engine is installed. 2 models are installed." in log(fresh)
+    assert installer.forced == [False]
+
+
+def test_engine_of_a_bundle_is_made_anew_if_asked_to(fresh, host, installer, bundle):
+    bundle(build="cpu")
+    host.answer(Person(host, does=functools.partial(offer, host)))
+    choose(fresh, "Reinstall")
+    assert finished(fresh, host)
+    assert installer.forced == [True]
+
+
+def test_bundle_of_models_leaves_the_run_to_a_second_click(fresh, volume, host, bundle, quick):
+    bundle(models=2)
+    person = Person(host, does=functools.partial(offer, host))
+    host.answer(person)
+    apply(fresh, host)
+    assert "does not hold the engine" in person.text and "trust" not in person.text
+    text = "2 models are installed. The engine is not installed yet."
+    assert fresh.ui.statusLabel.text == text
+    assert error_text(fresh) == "" and quick.requests == []
+
+
+def test_bundle_downloads_nothing_afterwards(fresh, volume, host, bundle, quick, tmp_path):
+    bundle(build="cpu")
+    fresh.ui.weightsPathLineEdit.currentPath = str(tmp_path / "none")
+    fresh.setParameter("task", "total")
+    host.answer(Person(host, does=functools.partial(offer, host)))
+    apply(fresh, host)
+    assert "The weights of" in error_text(fresh) and len(host.dialogs) == 2  # and the file's
+    assert remedy_button(fresh, "download_weights").isVisibleTo(fresh.parent)
+
+
+def test_what_is_wrong_is_said_before_a_bundle_too(fresh, host, installer, bundle, monkeypatch):
+    bundle(build="cpu")
+    full = Finding("disk", ERROR, "There is 1 GB free.", "Free some space.")
+    unpacked = Finding("bundle", ERROR, "It holds no packages.")
+    monkeypatch.setattr(f"{INSTALLATION}.check", lambda *_, **__: (unpacked, full))
+    person = Person(host, agrees=False, does=functools.partial(offer, host))
     host.answer(person)
     fresh.ui.setupButton.click()
-    assert finished(fresh, host)
-    assert "offline.zip, made on 2026-11-20, 2.0 GB" in person.text and "2 models" in person.text
-    assert installed == ["offline.zip"] and installer.plans == []
+    assert full.message in person.text and unpacked.message not in person.text
+    assert not person.couldAgree
+
+
+def test_bundle_with_a_pytorch_that_nobody_knows(fresh, host, bundle):
+    bundle(build="cu999")
+    person = Person(host, agrees=False, does=functools.partial(offer, host))
+    host.answer(person)
+    fresh.ui.setupButton.click()
+    assert "no PyTorch build 'cu999'" in person.text and not person.couldAgree
 
 
 def test_bundle_for_another_computer(fresh, host, installer, monkeypatch):
     contents = Contents("1", "2026-11-20", (), lock="older", system="win32-AMD64", python="3.12")
-    monkeypatch.setattr("TotalSegmentatorLib.environment.bundle.read", lambda path: contents)
-
-    def chooseBundle(dialog) -> None:
-        host.answer("/somewhere/offline.zip")
-        slicer.util.findChild(dialog, "bundleButton").click()
-
-    person = Person(host, agrees=False, does=chooseBundle)
+    monkeypatch.setattr(f"{BUNDLE}.read", lambda path: contents)
+    person = Person(host, agrees=False, does=functools.partial(offer, host))
     host.answer(person)
     fresh.ui.setupButton.click()
     assert "needs other packages" in person.text and not person.couldAgree
@@ -319,6 +445,22 @@ def test_existing_python_is_tried_and_used(fresh, host, quick, monkeypatch):
     make_environment("one")
     choose(fresh, "Switch to", "TotalSegmentator")
     assert fresh.logic.enginePython is None and slicer.app.settings().value(PYTHON_KEY) == ""
+
+
+def test_existing_python_is_used_until_another_engine_can_be(fresh, host, installer):
+    fresh.logic.useEnginePython("/somewhere/python")
+    with pytest.raises(SetupError):
+        fresh.logic.goBack()
+    installer.error = SetupError("network.broken_off", "The download broke off.")
+    host.answer(Person(host))
+    choose(fresh, "Reinstall")
+    assert finished(fresh, host)
+    assert fresh.logic.enginePython == slicer.app.settings().value(PYTHON_KEY) != ""
+    installer.error = None
+    remedy_button(fresh, "retry").click()
+    assert finished(fresh, host)
+    assert fresh.logic.enginePython is None and slicer.app.settings().value(PYTHON_KEY) == ""
+    assert "PyTorch 2.13.0" in fresh.ui.environmentLabel.text
 
 
 def test_existing_python_is_remembered(host, request):

@@ -195,6 +195,7 @@ def test_computer_is_checked_and_the_worst_comes_first(setup, host, monkeypatch)
     assert "error: The disk <C> is full." in copied and "Versions: " in copied
     assert "/home/me" not in copied
     assert "other_modules" in asked[0]
+    assert asked[0]["weights"] == setup.logic.weightsFolder()
     slicer.util.findChild(setup.ui.findingsWidget, "licenceButton").click()
     assert setup.ui.licenceLineEdit.hasFocus() or setup.ui.licenceLineEdit.isVisibleTo(setup.parent)
 

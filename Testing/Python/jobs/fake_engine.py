@@ -12,8 +12,8 @@ def tell(event, **values):
     print(json.dumps({"v": 1, "event": event, **values}), flush=True)
 
 
-def fail(code):
-    tell("failed", error={"code": code, "message": "That went wrong.", "remedy": ""})
+def fail(code, message="That went wrong."):
+    tell("failed", error={"code": code, "message": message, "remedy": ""})
 
 
 def start_child():
@@ -45,6 +45,13 @@ def run(command):
         print("CUDA out of memory, so less is done at once", file=sys.stderr, flush=True)
         print("\n".join(f"step {number}" for number in range(20)), file=sys.stderr, flush=True)
         os._exit(1)
+    elif behaviour.startswith("helper"):
+        if behaviour == "helper-memory":
+            print("Traceback (most recent call last):\nMemoryError", file=sys.stderr, flush=True)
+        elif behaviour == "helper-failed":
+            print("Traceback (most recent call last):\nKeyError: 1", file=sys.stderr, flush=True)
+        time.sleep(0.1)  # it comes by another pipe
+        fail("engine.failed", "The engine failed: Background workers died. Look further up.")
     elif behaviour.startswith("exit-"):
         os._exit(int(behaviour[5:]))
     elif behaviour == "deaf":

@@ -117,6 +117,24 @@ def test_other_ends_by_a_lack_of_memory(run, behaviour):
     assert caught.value.code == "memory.exhausted"
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "kills", "code"),
+    [
+        ("helper-gone", (0, 0), "memory.exhausted"),
+        ("helper-memory", (0, 0), "memory.exhausted"),
+        ("helper-failed", (0, 0), "engine.failed"),
+        ("helper-failed", (0, 1), "memory.exhausted"),
+    ],
+)
+def test_a_process_of_the_engine_that_is_gone(run, monkeypatch, behaviour, kills, code):
+    """nnU-Net says the same whether the system ended it or its work failed."""
+    left = iter(kills)
+    monkeypatch.setattr(runner.cgroups, "kills_by_system", lambda: next(left, kills[-1]))
+    with pytest.raises((SetupError, EngineError)) as caught:
+        run(behaviour)
+    assert caught.value.code == code
+
+
 def test_a_lack_of_memory_that_was_got_over_is_not_why_a_process_ended(run):
     with pytest.raises(EngineError) as caught:
         run("recovered")

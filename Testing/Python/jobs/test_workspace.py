@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import TotalSegmentatorLib
 from TotalSegmentatorLib.errors import SetupError
 from TotalSegmentatorLib.jobs import sweep, workspace
-from TotalSegmentatorLib.jobs.workspace import default_root
+from TotalSegmentatorLib.jobs.workspace import default_root, try_lock
 
 
 def test_folder_is_private_and_goes_with_its_content(tmp_path):
@@ -81,3 +82,19 @@ def test_missing_temporary_folder_is_one_sentence(tmp_path):
     with pytest.raises(SetupError) as caught, workspace(tmp_path / "missing"):
         pass
     assert caught.value.code == "disk.not_writable"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="fcntl")
+@pytest.mark.parametrize(
+    ("number", "taken"),
+    [(errno.EWOULDBLOCK, False), (errno.EACCES, False), (errno.ENOLCK, True), (errno.ENOSYS, True)],
+)
+def test_a_drive_without_locks_hinders_nobody(tmp_path, monkeypatch, number, taken):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    with workspace(tmp_path) as folder, open(tmp_path / "a.lock", "w+b") as file:
+        monkeypatch.setattr("fcntl.flock", refuse)
+        assert try_lock(file) == taken
+        assert sweep(tmp_path) == []  # nobody knows whether it has an owner
+        assert folder.is_dir()

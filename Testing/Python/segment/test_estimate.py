@@ -375,6 +375,23 @@ def test_too_little_memory_is_said():
     assert of(CLINICAL, "total").warning == ""
 
 
+def test_memory_of_a_gpu():
+    """A window of the task total has 32 features and up to 27 classes, with the background."""
+    work = work_of(*TRUNK, complete(Request(task="total")).requests[0])
+    assert work.largest_window == 2 * 128**3 * (4 * 32 + 27)
+    layer = work.largest_layer * 2
+    expected = 0.6e9 + work.largest_window + 500 * 500 * 700 * 8 + layer
+    assert of(TRUNK, "total", hardware=WITH_GPU).gpu_memory_bytes == pytest.approx(expected)
+
+
+def test_an_apple_gpu_takes_main_memory():
+    apple = Device("mps", "Apple GPU", 16 * GIB, 12 * GIB)
+    on_mps = of(TRUNK, "total", hardware=dataclasses.replace(TWO_CORES, devices=(apple, CPU)))
+    on_gpu = of(TRUNK, "total", hardware=WITH_GPU)
+    assert on_mps.gpu_memory_bytes == 0
+    assert on_mps.memory_bytes == on_gpu.memory_bytes + on_gpu.gpu_memory_bytes
+
+
 def test_sentence(tmp_path):
     requests = complete(Request(task="total")).requests
     text = estimate(*CLINICAL, requests, TWO_CORES, (), tmp_path).sentence()

@@ -15,6 +15,7 @@ from support.hungry import GIB, computer, use_hungry_engine
 from TotalSegmentatorLib import catalog, environment, history, segment
 from TotalSegmentatorLib import session as session_module
 from TotalSegmentatorLib.environment import this_computer
+from TotalSegmentatorLib.environment.drivers import Driver, Gpu
 from TotalSegmentatorLib.errors import CancelledError, SetupError
 from TotalSegmentatorLib.estimate import estimate
 from TotalSegmentatorLib.images import Image
@@ -83,7 +84,7 @@ def test_what_is_offered_fits_and_nothing_else_is(case):
     short = guard.shortage(runs)
     assert (short is None) == fits(grid, runs, hardware)
     assume(short)
-    offered = guard.ways(runs, short.code)
+    offered = guard.ways([runs], short.code)
     assert len({way.remedy.action for way in offered}) == len(offered)
     for way in offered:
         if way.remedy.action == CHOOSE_REGION:
@@ -92,28 +93,26 @@ def test_what_is_offered_fits_and_nothing_else_is(case):
         else:
             assert way.runs.asked != runs.asked
             assert fits(grid, way.runs, hardware)
-            assert need(grid, way.runs).memory_bytes <= need(grid, runs).memory_bytes
 
 
 @settings(max_examples=40)
 @given(cases())
-def test_a_way_that_fits_and_needs_less_is_never_left_out(case):
+def test_a_way_that_fits_is_never_left_out(case):
     grid, runs, hardware = case
     guard = MemoryGuard(*grid, hardware)
     short = guard.shortage(runs)
     assume(short)
-    asked, actions = runs.asked, [way.remedy for way in guard.ways(runs, short.code)]
+    asked, actions = runs.asked, [way.remedy for way in guard.ways([runs], short.code)]
 
     def helps(**changes: object) -> bool:
-        other = complete(dataclasses.replace(asked, **changes))
-        less = need(grid, other).memory_bytes < need(grid, runs).memory_bytes
-        return fits(grid, other, hardware) and (less or "device" in changes)
+        return fits(grid, complete(dataclasses.replace(asked, **changes)), hardware)
 
     speeds = list(catalog.task(asked.task).speeds)
     faster = [s for s in speeds[speeds.index(asked.speed) + 1 :] if helps(speed=s)]
     expected = [Remedy(SPLIT_FOR_MEMORY)] if helps(options={"force_split": True}) else []
+    gpu = short.code.startswith("gpu.")
+    expected += [Remedy(RETRY_ON_CPU)] if gpu and helps(device="cpu") else []
     expected += [Remedy(USE_FASTER_SPEED, faster[0])] if faster else []
-    expected += [Remedy(RETRY_ON_CPU)] if short.code == GPU and helps(device="cpu") else []
     assert [one for one in actions if one.action != CHOOSE_REGION] == expected
 
 
@@ -142,20 +141,27 @@ def test_only_what_is_too_large_by_far_is_refused(case):
 
 @settings(max_examples=40)
 @given(cases(), st.sampled_from([MAIN, GPU]))
-def test_the_chain_holds_only_what_needs_less_and_may_fit(case, code):
+def test_the_chain_goes_each_way_once_and_never_one_that_is_too_large(case, code):
     grid, runs, hardware = case
     guard = MemoryGuard(*grid, hardware)
-    order = [SPLIT_FOR_MEMORY, USE_FASTER_SPEED, RETRY_ON_CPU]
-    actions = []
-    for way in guard.chain(runs, code):
-        actions.append(order.index(way.remedy.action))
+    tried = [runs]
+    while True:
+        way = next(guard.chain(tried, code), None)
+        if way is None:
+            break
+        assert way.runs.requests not in [one.requests for one in tried]
         short = guard.shortage(way.runs)
         assert short is None or not short.certain
+        if way.remedy.action == SPLIT_FOR_MEMORY:
+            memory = "gpu_memory_bytes" if code == GPU else "memory_bytes"
+            of_both = [estimate(*grid, r.requests, hardware) for r in (way.runs, tried[-1])]
+            assert getattr(of_both[0], memory) < getattr(of_both[1], memory)
         if way.remedy.action == RETRY_ON_CPU:
-            assert code == GPU and {one.device for one in way.runs.requests} == {"cpu"}
-        else:
-            assert need(grid, way.runs).memory_bytes < need(grid, runs).memory_bytes
-    assert actions == sorted(actions)
+            asked = way.runs.asked
+            assert code == GPU and asked == dataclasses.replace(runs.asked, device="cpu")
+        tried.append(way.runs)
+    speeds = [one.asked.speed for one in tried]
+    assert speeds == sorted(speeds, key=catalog.SPEEDS.index)
 
 
 def guard_and_runs(hardware, **asked) -> tuple[MemoryGuard, Runs]:
@@ -176,17 +182,20 @@ def test_sentences_have_figures_and_ways():
     assert caught.value.message == (
         "This needs about 11 GB of memory, and this computer has 4.0 GB."
     )
-    guard.add_ways(caught.value, runs)
+    guard.add_ways(caught.value, [runs])
     assert caught.value.remedies == ()
     assert caught.value.remedy == "Close other programs, or use a computer with more memory."
-    guard, runs = guard_and_runs(computer(32, 30, 1, 0.9))
+    guard, runs = guard_and_runs(computer(32, 30, 0.5, 0.4))
     with pytest.raises(SetupError) as caught:
         guard.check(runs)
     assert caught.value.code == "gpu.will_not_fit"
-    assert "GB of memory on the GPU, and it has 1.0 GB." in caught.value.message
-    guard.add_ways(caught.value, runs)
+    assert "GB of memory on the GPU, and it has 0.5 GB." in caught.value.message
+    guard.add_ways(caught.value, [runs])
     assert caught.value.remedies == (Remedy(RETRY_ON_CPU),)
     assert caught.value.remedy == "By estimate it fits on the CPU."
+    guard, runs = guard_and_runs(computer(32, 30, 8, 1))
+    (notice,) = guard.check(runs)
+    assert notice.code == "gpu.may_not_fit" and "and 1.0 GB were free." in notice.message
 
 
 def test_three_parts_help_where_all_scores_are_held():
@@ -194,7 +203,7 @@ def test_three_parts_help_where_all_scores_are_held():
 
     def split(**asked) -> bool:
         guard, runs = guard_and_runs(computer(64, 1), **asked)
-        return SPLIT_FOR_MEMORY in [way.remedy.action for way in guard.chain(runs, MAIN)]
+        return SPLIT_FOR_MEMORY in [way.remedy.action for way in guard.chain([runs], MAIN)]
 
     assert split(engine=OFFICIAL)
     assert not split(engine=OFFICIAL, options={"force_split": True})
@@ -205,19 +214,44 @@ def test_three_parts_help_where_all_scores_are_held():
 def test_a_gpu_that_is_not_known_is_no_reason_to_refuse():
     guard, runs = guard_and_runs(computer(64, 60), device="gpu:3")
     assert guard.shortage(runs) is None
-    assert [way.remedy.action for way in guard.chain(runs, GPU)][-1] == RETRY_ON_CPU
+    assert next(guard.chain([runs], GPU)).remedy.action == RETRY_ON_CPU
+
+
+def test_a_gpu_whose_memory_ended_gives_way_to_the_cpu_before_any_speed():
+    """Three parts come first only where they take scores from the GPU."""
+
+    def actions(**asked) -> list[str]:
+        guard, runs = guard_and_runs(computer(64, 60, 24, 20), **asked)
+        return [way.remedy.action for way in guard.chain([runs], GPU)]
+
+    assert actions() == [RETRY_ON_CPU, USE_FASTER_SPEED, USE_FASTER_SPEED]
+    official = actions(engine=OFFICIAL)
+    assert official == [SPLIT_FOR_MEMORY, RETRY_ON_CPU, USE_FASTER_SPEED, USE_FASTER_SPEED]
+
+
+def test_after_a_run_has_died_the_estimate_is_not_believed():
+    """By estimate fast needs more memory than normal, whose largest model has fewer classes."""
+    guard = MemoryGuard((512, 512, 300), (0.75, 0.75, 1.5), computer(8, 6))
+    runs = complete(Request(task="total"))
+    assert guard.shortage(runs) is None
+    assert [way.remedy.speed for way in guard.chain([runs], MAIN)] == ["fast", "fastest"]
+    error = SetupError(MAIN, "It ran out.")
+    guard.add_ways(error, [runs])
+    assert error.remedies[0] == Remedy(USE_FASTER_SPEED, "fast")
+    assert error.remedy.startswith("It needs less of that memory at the speed fast or in a region")
 
 
 def test_plans_of_several_tasks_and_model_folders_are_guarded_too():
     def speeds(*structures: str) -> list[str]:
         runs = complete(Request(structures=structures, engine=OFFICIAL))
-        chain = MemoryGuard(*TRUNK, computer(64, 1)).chain(runs, MAIN)
+        chain = MemoryGuard(*TRUNK, computer(64, 1)).chain([runs], MAIN)
         return [way.remedy.speed for way in chain]
 
     assert speeds("liver", "body_extremities")[-2:] == ["fast", "fastest"]
-    assert speeds("liver", "lung_veins") == []  # the larger one has one speed only
+    assert speeds("liver", "lung_veins") == ["fast", "fastest"]  # of the liver's task alone
+    assert speeds("lung_veins") == []
     model = complete(Request(model=str(catalog.task("demo").model_path)))
-    assert list(MemoryGuard(*TRUNK, computer(64, 0.1)).chain(model, MAIN)) == []
+    assert list(MemoryGuard(*TRUNK, computer(64, 0.1)).chain([model], MAIN)) == []
 
 
 def test_main_memory_is_looked_at_anew():
@@ -286,58 +320,81 @@ def ran(monkeypatch, large, runs):
 
 def test_a_killed_engine_is_replaced_and_the_run_done_faster(ran):
     done = ran(normal="killed")
-    assert done.ways == ["normal", "fastest"]
+    assert done.ways == ["normal", "fast"]
     (told,) = done.told
     assert told.startswith("The operating system ended the engine, ")
-    assert told.endswith("because memory ran out. It is run at the speed fastest instead.")
+    assert told.endswith("because memory ran out. It is run at the speed fast instead.")
     assert len({one.pid for one in done.events if isinstance(one, Started)}) == 2
     assert done.result.segments
-    again = done.events.index(Stage("Beginning again at the speed fastest"))
+    again = done.events.index(Stage("Beginning again at the speed fast"))
     assert Progress(0.0) in done.events[again:]
     report = done.result.report
-    assert report["request"]["speed"] == "fastest" and report["asked"]["speed"] == "normal"
-    assert [run["request"]["speed"] for run in report["runs"]] == ["fastest"]
+    assert report["request"]["speed"] == "fast" and report["asked"]["speed"] == "normal"
+    assert [run["request"]["speed"] for run in report["runs"]] == ["fast"]
     assert FELL_BACK in [warning["code"] for warning in report["warnings"]]
     public = public_provenance(report)
-    assert public["asked"]["speed"] == "normal" and public["requests"][0]["speed"] == "fastest"
-    assert complete(Request.from_dict(report["request"])).request.speed == "fastest"
+    assert public["asked"]["speed"] == "normal" and public["requests"][0]["speed"] == "fast"
+    assert complete(Request.from_dict(report["request"])).request.speed == "fast"
 
 
 def test_without_permission_the_error_comes_with_what_would_fit(ran):
     done = ran(fall_back=False, normal="killed")
     assert done.ways == ["normal"] and done.told == []
     assert done.error.code == "memory.exhausted"
-    assert done.error.remedies == (Remedy(USE_FASTER_SPEED, "fastest"), Remedy(CHOOSE_REGION))
-    assert "at the speed fastest or in a region" in done.error.remedy
+    assert done.error.remedies[0] == Remedy(USE_FASTER_SPEED, "fast")
+    assert "at the speed fast" in done.error.remedy
 
 
-def test_the_chain_of_a_gpu_ends_on_the_cpu(ran):
-    done = ran(
-        Request(task="total", engine=OFFICIAL), normal="gpu", normal_split="gpu", fast_split="gpu"
-    )
-    assert done.ways == ["normal", "normal+split", "fast+split", "fast+split@cpu"]
-    endings = ("in three parts (option force_split)", "at the speed fast", "on the CPU")
-    assert done.told == [f"The GPU's memory ran out. It is run {way} instead." for way in endings]
+def test_a_gpu_that_is_too_small_gives_the_same_result_on_the_cpu(ran):
+    done = ran(normal="gpu")
+    assert done.ways == ["normal", "normal@cpu"]
+    assert done.told == ["The GPU's memory ran out. It is run on the CPU instead."]
     assert done.result.report["request"]["device"] == "cpu"
     assert done.result.report["asked"]["device"] == "auto"
 
 
-def test_each_way_is_gone_once(ran):
-    done = ran(normal="killed", fastest="killed")
-    assert done.ways == ["normal", "fastest"]
+def test_changes_do_not_add_up(ran):
+    """The CPU gets what was planned, not the parts that were made for the GPU."""
+    table = {"normal": "gpu", "normal_split": "gpu", "normal_cpu": "killed"}
+    known, request = computer(64, 60, 24, 20), Request(task="total", engine=OFFICIAL)
+    done = ran(request, known, **table, normal_split_cpu="killed")
+    assert done.ways == [
+        "normal",
+        "normal+split",
+        "normal@cpu",
+        "normal+split@cpu",
+        "fast@cpu",
+    ]
+    assert done.told[-1].endswith(" It is run at the speed fast on the CPU instead.")
+
+
+def test_each_way_is_gone_once_and_none_is_left_out(ran):
+    done = ran(normal="killed", fast="killed", fastest="killed")
+    assert done.ways == ["normal", "fast", "fastest"]
     assert done.error.code == "memory.exhausted"
+    assert USE_FASTER_SPEED not in [one.action for one in done.error.remedies]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")
 def test_memory_that_is_refused(ran):
     done = ran(normal="memory")
-    assert done.ways == ["normal", "fastest"]
-    assert done.told == ["The computer's memory ran out. It is run at the speed fastest instead."]
+    assert done.ways == ["normal", "fast"]
+    assert done.told == ["The computer's memory ran out. It is run at the speed fast instead."]
+
+
+def test_memory_that_the_application_lacks(ran, monkeypatch):
+    def read(_):
+        raise MemoryError
+
+    monkeypatch.setattr(session_module, "read_labelmap", read)
+    done = ran()
+    assert done.error.code == "memory.exhausted" and "in read" in done.error.details
+    assert done.ways == ["normal"]  # another run would not help the application
 
 
 def test_a_way_whose_weights_are_missing_is_not_gone(ran, monkeypatch):
     def check(models, *_):
-        if models == list(catalog.task("total").speeds["fastest"]):
+        if models != list(catalog.task("total").speeds["normal"]):
             raise SetupError("weights.missing", "They are not here.")
 
     use = segment.check
@@ -386,6 +443,44 @@ def test_what_cannot_fit_is_not_even_tried_where_another_way_may_be_gone(ran, mo
     assert told.startswith("This needs about ") and told.endswith(" It is run on the CPU instead.")
 
 
+@pytest.fixture
+def asked_of_pytorch(monkeypatch):
+    """A driver that tells of a GPU, and how often PyTorch was asked, which finds it small."""
+    asked = []
+
+    def probe(engine, _timeout_s):
+        asked.append(engine)
+        return computer(64, 60, 0.5, 0.5)
+
+    monkeypatch.setattr(environment, "probe", probe)
+    gpus = (Gpu("Test GPU", "8.6", GIB // 2, GIB // 2),)
+    monkeypatch.setattr(session_module, "find_driver", lambda _: Driver("nvidia", "1", gpus))
+    session_module._probed.cache_clear()
+    yield asked
+    session_module._probed.cache_clear()
+
+
+def test_a_gpu_is_looked_at_once_where_a_driver_tells_of_it(ran, asked_of_pytorch):
+    assert ran(Request(task="total", device="cpu")).ways == ["normal@cpu"]
+    assert asked_of_pytorch == []
+    for _ in range(2):
+        done = ran()
+        assert done.ways == ["normal@cpu"]
+        assert "memory on the GPU, and it has 0.5 GB. It is run on the CPU" in done.told[0]
+    assert len(asked_of_pytorch) == 1
+    assert ran(hardware=computer(64, 60, 24, 20)).ways == ["normal"]  # known already
+
+
+def test_a_gpu_that_cannot_be_looked_at_is_left_to_the_run(ran, asked_of_pytorch, monkeypatch):
+    def probe(*_):
+        raise SetupError("environment.broken", "PyTorch does not start.")
+
+    monkeypatch.setattr(environment, "probe", probe)
+    done = ran()
+    assert done.ways == ["normal"]
+    assert Log("The GPU could not be looked at. PyTorch does not start.") in done.events
+
+
 def test_a_run_that_may_be_too_large_goes_on_with_a_warning(ran, monkeypatch):
     monkeypatch.setattr(environment, "this_computer", lambda: computer(64, 1))
     done = ran()
@@ -401,9 +496,16 @@ def test_every_frame_that_falls_back_is_told_by_name(monkeypatch, large, runs):
     frames = [Frame(large, name="Systole"), Frame(large, name="Diastole")]
     request = Request(task="total")
     job = segment_frames(iter(frames), 2, request, found, on_event=events.append)
-    assert [one.report["request"]["speed"] for one in job.wait()] == ["fastest"] * 2
+    results = [one.report for one in job.wait()]
+    assert [one["request"]["device"] for one in results] == ["cpu"] * 2
+    assert [one["asked"]["device"] for one in results] == ["auto"] * 2
     told = [one.message for one in events if isinstance(one, Warned) and one.code == FELL_BACK]
-    assert [message.partition(":")[0] for message in told] == ["Systole", "Diastole"]
+    assert told == [
+        "Systole: The GPU's memory ran out. It is run on the CPU instead.",
+        "Diastole: It is run on the CPU, as the one before.",
+    ]
+    ways = [one.text for one in events if isinstance(one, Log) and one.text.startswith("way ")]
+    assert ways == ["way normal", "way normal@cpu", "way normal@cpu"]
 
 
 def test_the_time_of_a_run_that_fell_back_is_not_kept(monkeypatch, large, runs):

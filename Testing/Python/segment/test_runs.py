@@ -108,7 +108,7 @@ def test_a_missing_licence_is_told_before_anything_is_run(tmp_path, engine):
     with pytest.raises(SetupError) as caught:
         check(runs, settings)
     assert caught.value.code == "licence.missing"
-    (tmp_path / "config.json").write_text('{"license_number": "aca_0123456789"}')
+    (tmp_path / "config.json").write_text('{"license_number": "aca_0123456789ABCD"}')
     with pytest.raises(SetupError) as caught:
         check(runs, settings)
     assert caught.value.code == "weights.missing"

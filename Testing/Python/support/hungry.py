@@ -25,7 +25,7 @@ class HungryEnvironment(EngineEnvironment):
     :param table: see there.
     """
 
-    table: Mapping[str, str] = field(default_factory=dict)
+    table: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def command(self, extra=None) -> EngineCommand:
         arguments = [sys.executable, ENGINE, json.dumps(self.table)]

@@ -28,6 +28,9 @@ class _Index(BaseHTTPRequestHandler):
         """What a proxy is asked for a host with https."""
         self._answer(407, b"")
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         is_file = path.startswith("/files/")
@@ -59,7 +62,8 @@ class _Index(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data) if size is None else size))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,18 +28,25 @@ VERSIONS = {
 
 
 def make_wheel(
-    folder: Path, name: str, content: str | None = None, tag: str = "py3-none-any"
+    folder: Path,
+    name: str,
+    content: str | None = None,
+    tag: str = "py3-none-any",
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write a wheel.
 
     :param content: of its module, if not the usual one.
+    :param requires: what it depends on.
     """
+    needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
     module, usual = PACKAGES[name]
     stem = f"{name}-{VERSIONS[name]}"
     info = f"{stem}.dist-info"
     files = {
         module: usual if content is None else content,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {VERSIONS[name]}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {VERSIONS[name]}\n"
+        + needs,
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
     record = "".join(f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items())

@@ -110,8 +110,8 @@ def _fit(guard: MemoryGuard, runs: Runs) -> _Fit:
     short = guard.shortage(runs)
     if short is None:
         return _Fit("yes")
-    ways = guard.ways(runs, short.code)
-    sentence = f"{short.message} {advice(ways)}"
+    ways = guard.ways([runs], short.code)
+    sentence = f"{short.message} {advice(ways, short.code)}"
     return _Fit("no" if short.certain else "perhaps", sentence, tuple(one.remedy for one in ways))
 
 

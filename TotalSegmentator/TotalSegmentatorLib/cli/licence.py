@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from .. import environment
 from ..environment import LicenceStatus
@@ -14,7 +15,27 @@ from ..errors import CancelledError, InputError
 from .console import print_json, say
 from .parameters import AsJson
 
-app = typer.Typer(no_args_is_help=True, help="The licence number that some tasks need.")
+_UsageError = typer.BadParameter.__mro__[1]  # typer itself gives it no name
+
+
+class _Commands(TyperGroup):
+    """Says what is wrong with a command line without repeating it: it may hold the number."""
+
+    def invoke(self, context: typer.Context) -> object:
+        try:
+            return super().invoke(context)
+        except _UsageError:
+            raise InputError(
+                "input.number_shown",
+                "This is not how 'licence' is called, and a licence number must not stand on the "
+                "command line, where others can see it.",
+                "Use set, status or remove; the number is asked for, or read from standard input.",
+            ) from None
+
+
+app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, help="The licence number that some tasks need."
+)
 
 _SENTENCES = {
     "none": "No licence number is stored.",
@@ -26,10 +47,8 @@ _SENTENCES = {
 }
 
 
-# What does not belong there is taken and not repeated: it may be the number.
-@app.command("set", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command("set")
 def store(
-    context: typer.Context,
     unchecked: Annotated[
         bool, typer.Option("--unchecked", help="Store it without asking whether it is valid.")
     ] = False,
@@ -39,12 +58,6 @@ def store(
     It is asked for, or read from standard input: what stands on a command line can be seen by all
     users of the computer.
     """
-    if context.args:
-        raise InputError(
-            "input.number_shown",
-            "The licence number must not stand on the command line, where others can see it.",
-            "Give the command without it; it is asked for, or read from standard input.",
-        )
     _print(environment.store_licence(_typed_number(), unchecked=unchecked), as_json=False)
 
 

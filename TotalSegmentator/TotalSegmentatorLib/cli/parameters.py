@@ -21,7 +21,7 @@ FallBack = Annotated[
     bool,
     typer.Option(
         "--fall-back",
-        help="If memory is short, run in three parts, at a faster speed or on the CPU instead.",
+        help="If memory is short, run in three parts, on the CPU or at a faster speed instead.",
     ),
 ]
 Anyway = Annotated[

@@ -12,6 +12,7 @@ from .. import environment
 from ..environment import Observer, Plan
 from ..environment.engine import fixed_folder
 from ..environment.findings import ERROR, Finding, worst
+from ..environment.installation import is_made
 from ..errors import EXIT_ENVIRONMENT, SetupError
 from .console import print_json, print_table, progress_bar, say
 from .parameters import AsJson, Verbose, Yes
@@ -99,7 +100,7 @@ def install(plan: Plan, yes: bool, base: Path | None = None, force: bool = False
 
     :raises SetupError: ``environment.declined`` if the answer is no, or what failed.
     """
-    if not yes and (force or not environment.is_ready(plan.folder)):
+    if not yes and (force or not is_made(plan)):
         agree(f"{question(plan)} Install it now?", "The engine was not installed.")
     with progress_bar() as bar:
         observer = Observer(on_step=bar.show, on_line=say.detail)
@@ -113,7 +114,7 @@ def question(plan: Plan) -> str:
     return (
         f"The engine needs {plan.build.title} ({plan.build.reason[:-1]}), TotalSegmentator "
         f"{version} and {len(plan.packages) - 1} packages. {download} from {plan.source}; it takes "
-        f"{plan.disk_gb:.1f} GB in {plan.folder}."
+        f"{plan.disk_gb:.1f} GB in {plan.folder}. {plan.unchecked}".rstrip()
     )
 
 

@@ -8,8 +8,8 @@ import traceback
 from ..errors import CancelledError, EngineError, SegmentationError, SetupError
 from ..jobs.shortage import MAIN, shortage_error, shortage_in
 
-# What nnU-Net says when a process that it has started is gone.
-_GONE = ("background workers died", "background worker is 6 feet under")
+# Windows: no memory, or no more of it to be had for the paging file.
+_WINDOWS_SHORTAGES = (8, 14, 1455)
 
 
 def classify(error: BaseException) -> SegmentationError:
@@ -19,9 +19,6 @@ def classify(error: BaseException) -> SegmentationError:
         found = _known(known, details)
         if found:
             return found
-    if any(words in str(error).lower() for words in _GONE):
-        message = "A process of the engine ended, most likely because memory ran out."
-        return shortage_error(MAIN, message, details)
     what = "it ended itself" if isinstance(error, SystemExit) else _first_line(error)
     return EngineError(
         "engine.failed",
@@ -36,7 +33,8 @@ def _chain(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
-        error = error.__cause__ or error.__context__
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
     return found
 
 
@@ -45,9 +43,9 @@ def _known(error: BaseException, details: str) -> SegmentationError | None:
         return error
     if isinstance(error, KeyboardInterrupt):
         return CancelledError(details=details)
-    short = shortage_in(f"{type(error).__name__}: {error}")
-    if short or isinstance(error, MemoryError):
-        return shortage_error(short or MAIN, details=details)
+    short = _shortage(error)
+    if short:
+        return shortage_error(short, details=details)
     if isinstance(error, ModuleNotFoundError):
         return SetupError(
             "environment.package_missing",
@@ -65,6 +63,19 @@ def _known(error: BaseException, details: str) -> SegmentationError | None:
             details,
         )
     return None
+
+
+def _shortage(error: BaseException) -> str:
+    """The code of a lack of memory; empty if it is none. Other errors may name a path or a value
+    that reads like one."""
+    if isinstance(error, OSError):
+        windows = getattr(error, "winerror", None) in _WINDOWS_SHORTAGES
+        return MAIN if windows or error.errno == errno.ENOMEM else ""
+    if isinstance(error, MemoryError):
+        return MAIN
+    if isinstance(error, (RuntimeError, ImportError)):  # a library of PyTorch may not fit
+        return shortage_in(f"{type(error).__name__}: {error}")
+    return ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,21 +7,39 @@ image for the run that follows. The versions are printed as one JSON line.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import importlib.util
 import json
 import platform
 import sys
 from pathlib import Path
 
 import nibabel
-import nnunetv2  # noqa: F401  (whether it can be imported)
 import numpy as np
-import SimpleITK  # noqa: F401
 import torch
 
 from .devices import choose_device
 
+# What runs import.
+_MODULES = (
+    "SimpleITK",
+    "cc3d",
+    "nnunetv2.inference.predict_from_raw_data",
+    "totalsegmentator.python_api",
+)
 _PACKAGES = ("torch", "nnunetv2", "TotalSegmentator", "nibabel", "numpy", "scipy")
+
+
+def import_all() -> None:
+    """Import what runs do.
+
+    :raises ImportError: something is missing or damaged.
+    """
+    for name in _MODULES:
+        importlib.import_module(name)
+    if importlib.util.find_spec("openvino"):  # not for every processor
+        importlib.import_module(".nnunet.openvino_network", __package__)
 
 
 def convolve(device: torch.device) -> None:
@@ -45,8 +63,8 @@ def write_image(path: Path) -> None:
 
 
 def main() -> None:
-    device = choose_device("auto")
-    convolve(device)
+    import_all()
+    convolve(choose_device("auto"))
     write_image(Path(sys.argv[1]))
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     print(json.dumps({"python": platform.python_version(), **versions}))

@@ -17,7 +17,10 @@ from .paths import import_folder
 
 NVIDIA, AMD, APPLE, NONE = "nvidia", "amd", "apple", "none"
 _TIMEOUT_S = 10.0
-_NVIDIA_FIELDS = "name,driver_version,compute_cap,memory.total,memory.free"
+# The drivers of some years ago do not know the last one.
+_NVIDIA_FIELDS = ("name", "driver_version", "memory.total", "memory.free", "compute_cap")
+# What the wheels of the locked packages need.
+_OLDEST_MACOS, _OLDEST_GLIBC = 14, (2, 28)
 
 
 @dataclass(frozen=True)
@@ -62,23 +65,51 @@ def find_driver(variables: Mapping[str, str] | None = None) -> Driver:
     environment = os.environ if variables is None else variables
     nvidia = _program("nvidia-smi", environment, _nvidia_places(environment))
     if nvidia:
-        query = [f"--query-gpu={_NVIDIA_FIELDS}", "--format=csv,noheader,nounits"]
-        return read_nvidia(_answer([nvidia, *query], variables))
+        return _ask_nvidia(nvidia, variables)
     rocm = _program("rocminfo", environment, ["/opt/rocm/bin"])
     if rocm and sys.platform == "linux":
-        return read_rocm(_answer([rocm], variables))
+        return read_rocm(_answer([rocm], variables) or "")
     return Driver(NONE)
 
 
+def system_hindrance() -> str:
+    """Why no engine runs on this system, a sentence; empty if one does."""
+    if sys.platform == "darwin":
+        found = platform.mac_ver()[0]
+        if found and int(found.partition(".")[0]) < _OLDEST_MACOS:
+            return f"This is macOS {found}; the engine needs macOS {_OLDEST_MACOS} or later."
+    if sys.platform == "linux":
+        name, found = platform.libc_ver()
+        needed = ".".join(map(str, _OLDEST_GLIBC))
+        if name != "glibc":
+            return f"This Linux has no GNU C library; the engine needs glibc {needed} or later."
+        if tuple(int(part) for part in found.split(".")[:2]) < _OLDEST_GLIBC:
+            return f"This Linux has glibc {found}; the engine needs glibc {needed} or later."
+    return ""
+
+
+def _ask_nvidia(program: str, variables: Mapping[str, str] | None) -> Driver:
+    found = Driver(NVIDIA)
+    for fields in (_NVIDIA_FIELDS, _NVIDIA_FIELDS[:-1]):
+        query = [f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+        text = _answer([program, *query], variables)
+        if text is None:
+            break
+        found = read_nvidia(text)
+        if found.gpus:
+            break
+    return found
+
+
 def read_nvidia(text: str) -> Driver:
-    """What ``nvidia-smi`` prints: a line per GPU with name, driver, capability, MiB, MiB."""
+    """What ``nvidia-smi`` prints: a line per GPU with name, driver, MiB, MiB and capability."""
     version, gpus = "", []
     for line in text.splitlines():
         parts = [part.strip() for part in line.split(",")]
-        if len(parts) == 5 and re.fullmatch(r"[\d.]+", parts[1]):
+        if len(parts) in (4, 5) and re.fullmatch(r"[\d.]+", parts[1]):
             version = parts[1]
-            capability = parts[2] if re.fullmatch(r"\d+\.\d+", parts[2]) else ""
-            gpus.append(Gpu(parts[0], capability, _mebibytes(parts[3]), _mebibytes(parts[4])))
+            capability = parts[-1] if re.fullmatch(r"\d+\.\d+", parts[-1]) else ""
+            gpus.append(Gpu(parts[0], capability, _mebibytes(parts[2]), _mebibytes(parts[3])))
     return Driver(NVIDIA, version, tuple(gpus))
 
 
@@ -108,17 +139,17 @@ def _nvidia_places(variables: Mapping[str, str]) -> list[str]:
     return [str(system), str(programs / "NVIDIA Corporation" / "NVSMI")]
 
 
-def _answer(command: Sequence[str], variables: Mapping[str, str] | None) -> str:
-    """What a program prints; empty if it fails or hangs."""
+def _answer(command: Sequence[str], variables: Mapping[str, str] | None) -> str | None:
+    """What a program prints; empty if it fails, None if it hangs or does not start."""
     try:
         process = processes.start(command, processes.clean_variables(variables), import_folder())
     except OSError:
-        return ""
+        return None
     with process:
         try:
             out, _ = process.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            return ""
+            return None
         finally:
             processes.kill_tree(process)
     return out.decode("utf-8", "replace") if process.returncode == 0 else ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import SetupError
 from ..jobs import EngineCommand
 from ..jobs.processes import clean_variables
-from .environments import READY, Environments, read_environment
+from .environments import READY, Environments, fixed_folder, read_environment
 from .paths import import_folder, interpreter
 
 _WORKER = "TotalSegmentatorLib.engines.worker"
@@ -41,7 +41,7 @@ class EngineEnvironment:
     """
 
     python: Path
-    variables: Mapping[str, str] | None = field(default=None, repr=False)
+    variables: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
 
     def command(
         self, extra: Mapping[str, str] | None = None, module: str = _WORKER
@@ -57,13 +57,6 @@ class EngineEnvironment:
             variables = {**_WORKER_VARIABLES.get(sys.platform, {}), **variables}
         variables.update(extra or {})
         return EngineCommand([self.python, "-m", module], variables)
-
-
-def fixed_folder() -> Path | None:
-    """``.venv-engine`` beside a running ``.venv``; None where the user's environments are used."""
-    if Path(sys.prefix).name == ".venv":
-        return Path(sys.prefix).parent / ".venv-engine"
-    return None
 
 
 def default_folder() -> Path:

@@ -7,29 +7,33 @@ names the one in use and the one before, so that a switch takes no time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import SetupError
-from .json_files import read_values, write_values
+from ..jobs.workspace import try_lock
+from .json_files import read_values, replace, write_values
 from .lock import lock_version
-from .paths import interpreter, user_data_folder
+from .paths import import_folder, interpreter, user_data_folder
 
 NOTE = "ready.json"
 #: The folder beside that of the environments that keeps what was downloaded.
 DOWNLOADS = "downloads"
 READY, OUTDATED, BROKEN = "ready", "outdated", "broken"
-_FAMILY = "totalsegmentator"
 _CURRENT = "current.json"
-# Being made, and set aside to be removed; the letters keep a new one apart from a dead one's rest.
-_TEMPORARY = re.compile(r".+\.(new|old)-[0-9a-f]{6}")
+_FIXED = ".venv-engine"
+# Being made, and set aside to be removed: names that nobody else gives. The letters keep a new one
+# apart from a dead one's rest. All is short, as Windows limits paths.
+_TEMPORARY = re.compile(r"(.+)\.(new|old)~[0-9a-f]{4}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def read_note(folder: Path) -> dict[str, Any]:
 
 def is_whole(folder: Path) -> bool:
     """Whether an environment is there, whole and where it was made; no process is started."""
-    return is_made_for(folder, folder) and interpreter(folder).exists()
+    return is_made_for(folder, folder) and _has_python(folder)
 
 
 def is_made_for(folder: Path, place: Path) -> bool:
@@ -71,25 +75,51 @@ def is_made_for(folder: Path, place: Path) -> bool:
 
 def python_of(folder: Path) -> str:
     """The version of an environment's Python, e.g. ``3.12``; empty if it does not say."""
-    text = (folder / "pyvenv.cfg").read_text("utf-8")
-    found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", text, re.MULTILINE)
-    return found[1] if found else ""
+    known = _configuration(folder)
+    found = re.match(r"\d+\.\d+", known.get("version") or known.get("version_info", ""))
+    return found[0] if found else ""
+
+
+def _has_python(folder: Path) -> bool:
+    """Whether an environment has its interpreter, and that the Python below it."""
+    home = _configuration(folder).get("home", "")
+    return interpreter(folder).exists() and (not home or os.path.isdir(home))
+
+
+def _configuration(folder: Path) -> dict[str, str]:
+    """What ``pyvenv.cfg`` says; empty if it cannot be read."""
+    try:
+        lines = (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    parts = [line.partition("=") for line in lines]
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def is_environment(folder: Path) -> bool:
-    """Whether it is the folder of a virtual environment, whole or not."""
+    """Whether it is the folder of a virtual environment, whole or not, and of whoever made it."""
     return (folder / "pyvenv.cfg").is_file()
+
+
+def fixed_folder() -> Path | None:
+    """``.venv-engine`` beside a running ``.venv``; None where the user's environments are used."""
+    return Path(sys.prefix).with_name(_FIXED) if Path(sys.prefix).name == ".venv" else None
+
+
+def may_replace(folder: Path) -> bool:
+    """Whether what a folder holds may be removed for an environment: it is ours, not anybody's."""
+    folder = folder.absolute()
+    # By its place: that of a checkout, moved or not, or that of the user's environments.
+    checkouts = (fixed_folder(), import_folder().with_name(_FIXED))
+    if folder in (*checkouts, Environments().root.absolute() / folder.name):
+        return True
+    # The application's environment of a checkout has such a note too, but of no lock.
+    return is_made_for(folder, folder) and "lock" in read_note(folder)
 
 
 def temporary_folder(folder: Path, kind: str) -> Path:
     """A name in the same place for one that is ``new`` or ``old``."""
-    return folder.with_name(f"{folder.name}.{kind}-{secrets.token_hex(3)}")
-
-
-def temporary_folders(folder: Path) -> list[Path]:
-    """What crashed installations have left of this environment."""
-    found = folder.parent.glob(f"{folder.name}.*")
-    return [path for path in found if _TEMPORARY.fullmatch(path.name)]
+    return folder.with_name(f"{folder.name}.{kind}~{secrets.token_hex(2)}")
 
 
 def set_aside(folder: Path) -> Path:
@@ -99,7 +129,7 @@ def set_aside(folder: Path) -> Path:
     """
     aside = temporary_folder(folder, "old")
     try:
-        os.replace(folder, aside)
+        replace(folder, aside)
     except OSError as error:
         raise SetupError(
             "environment.in_use",
@@ -110,6 +140,75 @@ def set_aside(folder: Path) -> Path:
     return aside
 
 
+def discard(folder: Path) -> None:
+    """Remove an environment for good, as far as the system lets us.
+
+    Its note goes first: killed in the middle, this leaves nothing that counts as an environment.
+    """
+    try:
+        (folder / NOTE).unlink(missing_ok=True)
+    except OSError:
+        return  # whole as it is; the next installation tries again
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let only one process make or remove an environment at a time.
+
+    :raises SetupError: ``environment.busy`` or ``environment.not_writable``.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = open(folder.with_name(folder.name + ".lock"), "w+b")  # noqa: SIM115
+    except OSError as error:
+        raise SetupError(
+            "environment.not_writable",
+            f"The folder for {folder.name} cannot be made ({error.strerror}).",
+            "Choose a folder that you may write to.",
+            str(error),
+        ) from error
+    with file:
+        if not try_lock(file):
+            raise SetupError(
+                "environment.busy",
+                f"Another process is making {folder.name} right now.",
+                "Wait until it has ended, then try again.",
+            )
+        yield
+
+
+def put_right(folder: Path) -> None:
+    """Put right what a killed installation or removal has left of an environment.
+
+    Without its lock nothing is done: somebody is at work there.
+    """
+    if not _rests(folder):
+        return
+    with contextlib.suppress(SetupError, OSError), alone(folder):
+        left = _rests(folder)
+        whole = [path for path in left if is_made_for(path, folder) and _has_python(path)]
+        if whole and not folder.exists():  # it was killed between two renames
+            replace(whole[0], folder)
+        for path in left:
+            discard(path)
+
+
+def _rests(folder: Path) -> list[Path]:
+    """The folders under temporary names of an environment; the old ones come last."""
+    return [path for name, path in _temporaries(folder.parent) if name == folder.name]
+
+
+def _temporaries(root: Path) -> list[tuple[str, Path]]:
+    """The folders under temporary names, each with the name of its environment."""
+    try:
+        paths = sorted(root.iterdir())
+    except OSError:
+        return []
+    found = [(_TEMPORARY.fullmatch(path.name), path) for path in paths]
+    return [(match[1], path) for match, path in found if match]
+
+
 class Environments:
     """The environments in a folder.
 
@@ -117,12 +216,12 @@ class Environments:
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or user_data_folder() / "environments"
+        self.root = root or user_data_folder() / "engines"
 
     def folder(self, build: str, development: bool = False) -> Path:
         """Where the environment of the packages that are locked now lies."""
-        version = "development" if development else lock_version()
-        return self.root / f"{_FAMILY}-{version}-{build}"
+        version = "dev" if development else lock_version()
+        return self.root / f"{version}-{build}"
 
     def all(self) -> tuple[Environment, ...]:
         """All of them, the one in use first, then by name."""
@@ -135,11 +234,13 @@ class Environments:
         return tuple(self._read(name) for name in names if not _TEMPORARY.fullmatch(name))
 
     def current(self) -> Environment | None:
-        """The one in use; if the note of it is lost, one that is up to date."""
+        """The one in use; if it is lost, one that is up to date, first the one before."""
         name = self._current_name()
         if name and is_whole(self.root / name):
             return self._read(name)
-        return next((one for one in self.all() if one.state == READY), None)
+        previous = self.previous()
+        others = ((previous,) if previous else ()) + self.all()
+        return next((one for one in others if one.state == READY and not one.development), None)
 
     def previous(self) -> Environment | None:
         """The one that was in use before, if it is still there."""
@@ -185,11 +286,25 @@ class Environments:
     def remove(self, name: str) -> None:
         """Remove one for good; the last one takes the downloads with it, which share its files.
 
-        :raises SetupError: ``environment.unknown`` or ``environment.in_use``.
+        :raises SetupError: ``environment.unknown``, ``environment.in_use`` or ``environment.busy``.
         """
-        shutil.rmtree(set_aside(self._find(name).folder), ignore_errors=True)
+        folder = self._find(name).folder
+        with alone(folder):
+            discard(set_aside(folder))
         if not self.all():
+            self._remove_downloads()
+
+    def _remove_downloads(self) -> None:
+        """Remove them, unless an installation is using them."""
+        with contextlib.suppress(SetupError), contextlib.ExitStack() as held:
+            for lock in self.root.glob("*.lock"):
+                held.enter_context(alone(lock.with_suffix("")))
             shutil.rmtree(self.root.with_name(DOWNLOADS), ignore_errors=True)
+
+    def put_right(self) -> None:
+        """Put right what killed installations and removals have left of any environment."""
+        for name in {name for name, _ in _temporaries(self.root)}:
+            put_right(self.root / name)
 
     def size_bytes(self, name: str) -> int:
         """What one takes on the disk, files that it shares with the download cache included.

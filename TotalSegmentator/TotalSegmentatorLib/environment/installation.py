@@ -8,38 +8,38 @@ installation goes on where it stopped when it is started again.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from ..errors import SegmentationError, SetupError
-from ..jobs.workspace import try_lock
-from .checks import check_all, stop_at_errors
+from . import json_files
+from .checks import check_all, check_network, stop_at_errors
 from .drivers import NONE, Driver, find_driver
-from .engine import default_folder, fixed_folder, installed_versions, is_ready
+from .engine import default_folder, installed_versions, is_ready
 from .environments import (
     NOTE,
     Environment,
     Environments,
-    is_made_for,
+    alone,
+    discard,
+    fixed_folder,
     is_whole,
+    put_right,
     python_of,
     read_environment,
     read_note,
     set_aside,
     temporary_folder,
-    temporary_folders,
 )
 from .findings import Finding
 from .hosts import hosts
-from .installers import Console, Installer, Source, find_installer
+from .installers import Console, Installer, Source, failure, find_installer
 from .interpreters import (
     absolute_program,
     base_interpreter,
@@ -47,7 +47,6 @@ from .interpreters import (
     pip_console,
     pip_python,
 )
-from .json_files import write_values
 from .lock import (
     ENGINE_LOCK,
     TORCH_LOCK,
@@ -108,6 +107,17 @@ class Plan:
             return Source(find_links=(str(self.bundle / "wheels"),), no_index=True)
         return Source(index=self.index)
 
+    @property
+    def unchecked(self) -> str:
+        """What no known hash is compared with, a sentence for people; empty if there is nothing."""
+        parts = ["PyTorch"] if self.build.is_unchecked(_target().python) else []
+        parts += ["TotalSegmentator's development version"] if self.development else []
+        if not parts:
+            return ""
+        return (
+            f"There are no locked hashes for {' and '.join(parts)}: it is taken as it is offered."
+        )
+
 
 def plan(
     build: str = "",
@@ -159,7 +169,7 @@ def plan(
 
 
 def _folder(data: Path, build: TorchBuild, development: bool) -> Path:
-    return Environments(data / "environments").folder(build.id, development).absolute()
+    return Environments(data / "engines").folder(build.id, development).absolute()
 
 
 def _target() -> Target:
@@ -191,15 +201,20 @@ def _source(bundle: Path | None, settings: UserSettings) -> str:
 
 
 def check(
-    plan: Plan, base: Path | None = None, variables: Mapping[str, str] | None = None
+    plan: Plan,
+    base: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    online: bool = True,
 ) -> tuple[Finding, ...]:
     """Everything that can be known before something is downloaded; takes some seconds at most.
 
     :param base: the interpreter to make the environment from; see :func:`install`.
     :param variables: see :func:`install`.
+    :param online: whether the package index may be asked if it answers.
     """
     base = absolute_program(base) if base else None
-    return check_all(plan.folder, plan.disk_gb, plan.index, plan.bundle, base, variables)
+    found = check_all(plan.folder, plan.disk_gb, plan.bundle, base, variables)
+    return (*found, check_network(plan.index)) if online and not plan.bundle else found
 
 
 def install(
@@ -221,18 +236,28 @@ def install(
     :raises CancelledError: as well.
     """
     observer = observer or Observer()
-    if force or not _is_made(plan) or temporary_folders(plan.folder):
-        with _alone(plan.folder), _log(plan, observer) as logged:
-            _clean(plan.folder)
-            if force or not _is_made(plan):  # another process may just have made it
-                _Installation(plan, logged, variables).run(base)
+    known = Environments(plan.folder.parent)
+    if plan.shared:
+        known.put_right()
+    else:
+        put_right(plan.folder)
+    if force or not is_made(plan):
+        with alone(plan.folder), _log(plan, observer) as logged:
+            if force or not is_made(plan):  # another process may just have made it
+                try:
+                    _Installation(plan, logged, variables).run(base)
+                except OSError as error:
+                    raise failure([str(error)], "installing the engine") from error
     if not plan.shared:
         return read_environment(plan.folder)
-    return Environments(plan.folder.parent).use(plan.folder.name)
+    return known.use(plan.folder.name)
 
 
-def _is_made(plan: Plan) -> bool:
-    return is_whole(plan.folder) and read_note(plan.folder).get("lock") == lock_version()
+def is_made(plan: Plan) -> bool:
+    """Whether the environment of a plan is there, of just these packages."""
+    note = read_note(plan.folder)
+    found = (note.get("lock"), note.get("build"), note.get("development"))
+    return is_whole(plan.folder) and found == (lock_version(), plan.build.id, plan.development)
 
 
 class _Installation:
@@ -248,7 +273,9 @@ class _Installation:
     def run(self, base: Path | None) -> None:
         plan = self._plan
         self._stage(0.0, "Checking this computer")
-        stop_at_errors(check(plan, base, self._variables))
+        stop_at_errors(check(plan, base, self._variables, online=False))
+        if plan.folder.exists():  # better known now than after the downloads
+            json_files.replace(set_aside(plan.folder), plan.folder)
         self._stage(0.02, "Getting the installer and the interpreter")
         source = plan.packages_source
         if base:
@@ -263,15 +290,26 @@ class _Installation:
             installer.make(base, fresh)
             self._install(installer, fresh)
             self._stage(0.9, "Trying the environment")
-            versions = self_test(interpreter(fresh), self._observer, self._variables)
+            versions = self._try(fresh)
             installer.finish(fresh)
             self._observer.check()
             self._stage(0.99, "Putting the environment into its place")
-            write_values(fresh / NOTE, self._note(versions, installer))
+            json_files.write_values(fresh / NOTE, self._note(versions, installer))
             _put(fresh, plan.folder)
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            discard(fresh)
         self._observer.on_step(1.0, "Ready")
+
+    def _try(self, folder: Path) -> dict[str, str]:
+        try:
+            return self_test(interpreter(folder), self._observer, self._variables)
+        except SetupError as error:
+            if error.code == "environment.check_failed" and self._plan.build.kind != NONE:
+                error.remedy = (
+                    "Install PyTorch for the processor instead ('setup --build cpu'), and report "
+                    "this with the log."
+                )
+            raise
 
     def _stage(self, share: float, text: str, until: float = 0.0, gb: float = 0.0) -> None:
         self._observer.check()
@@ -280,17 +318,17 @@ class _Installation:
 
     def _install(self, installer: Installer, folder: Path) -> None:
         plan, known = self._plan, specification()
-        target = this_target(python_of(folder))
-        share = 0.05 + 0.85 * plan.build.disk_gb / plan.disk_gb
-        self._stage(0.05, f"Installing {plan.build.title}", share, plan.build.disk_gb)
-        self._install_torch(installer, folder, target)
+        share = 0.05 + 0.85 * known["disk_gb"] / plan.disk_gb
         title = "Installing TotalSegmentator and the packages that it needs"
-        self._stage(share, title, 0.9, known["disk_gb"])
+        self._stage(0.05, title, share, known["disk_gb"])
+        target = this_target(python_of(folder))
         # Some packages are published as source only. What builds them is locked too, and must be
         # there first: else it would come from anywhere, in any version.
         builders = [one for one in read_lock(ENGINE_LOCK) if one.name in known["build_packages"]]
         self._install_locked(installer, folder, _text(required(builders, target)))
         self._install_locked(installer, folder, ENGINE_LOCK.read_text("utf-8"))
+        self._stage(share, f"Installing {plan.build.title}", 0.9, plan.build.disk_gb)
+        self._install_torch(installer, folder, target)
         if plan.development:
             self._stage(0.89, "Installing TotalSegmentator's development version")
             order = ["--no-deps", "--no-build-isolation", known["development"]]
@@ -298,21 +336,25 @@ class _Installation:
 
     def _install_locked(self, installer: Installer, folder: Path, lock: str) -> None:
         """Install exactly these packages; nothing of them brings another PyTorch."""
-        with _file(lock) as path:
+        with _file(folder / "requirements.txt", lock) as path:
             order = ["--no-deps", "--require-hashes", "--no-build-isolation", "-r", path]
             source = self._plan.packages_source
             installer.install(folder, order, source, "installing the packages")
 
     def _install_torch(self, installer: Installer, folder: Path, target: Target) -> None:
         build, own = self._plan.build, self._plan.packages_source
-        # The libraries of a GPU come with its PyTorch; those of the lock are put right afterwards.
+        # The libraries of a GPU come with its PyTorch; all else that it needs is there, as locked.
         alone = not build.index or build.kind == NONE
         sources = [own]
         if build.index and not own.no_index:
             # An administrator's own folders with wheels go before a public index.
-            sources = [replace(own, no_index=True), Source(build.index)]
-        with _file(_torch_lock(build, target)) as path:
-            order = [*(["--no-deps"] if alone else []), "-r", path]
+            sources = [replace(own, no_index=True), Source(build.index, only=True)]
+        locked = "\n".join(f"{name}=={number}" for name, number in locked_versions(target).items())
+        with (
+            _file(folder / "requirements.txt", _torch_lock(build, target)) as path,
+            _file(folder / "constraints.txt", "" if alone else locked) as constraints,
+        ):
+            order = [*(["--no-deps"] if alone else ["--constraint", constraints]), "-r", path]
             for number, source in enumerate(sources):
                 try:
                     installer.install(folder, order, source, "installing PyTorch")
@@ -390,58 +432,21 @@ def _text(requirements: Iterable[Requirement]) -> str:
 
 
 @contextlib.contextmanager
-def _file(requirements: str) -> Iterator[Path]:
+def _file(path: Path, requirements: str) -> Iterator[Path]:
     """A requirements file for pip, for the time of the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "requirements.txt"
-        path.write_text(requirements, "utf-8")
-        yield path
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let only one process make an environment at a time.
-
-    :raises SetupError: ``environment.busy`` or ``environment.not_writable``.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        file = open(folder.with_name(folder.name + ".lock"), "w+b")  # noqa: SIM115
-    except OSError as error:
-        raise SetupError(
-            "environment.not_writable",
-            f"The folder for {folder.name} cannot be made ({error.strerror}).",
-            "Choose a folder that you may write to.",
-            str(error),
-        ) from error
-    with file:
-        if not try_lock(file):
-            raise SetupError(
-                "environment.busy",
-                f"Another process is making {folder.name} right now.",
-                "Wait until it has ended, then try again.",
-            )
-        yield
-
-
-def _clean(folder: Path) -> None:
-    """Put right what a killed installation has left; only the owner of the lock may do so."""
-    left = temporary_folders(folder)
-    aside = [path for path in left if is_made_for(path, folder) and ".old-" in path.name]
-    if aside and not folder.exists():  # it was killed between two renames
-        os.replace(aside[0], folder)
-    for path in left:
-        shutil.rmtree(path, ignore_errors=True)
+    path.write_text(requirements, "utf-8")
+    yield path
+    path.unlink()
 
 
 def _put(fresh: Path, folder: Path) -> None:
     """Rename the new environment to its place; one that is there comes back if that fails."""
     aside = set_aside(folder) if folder.exists() else None
     try:
-        os.replace(fresh, folder)
+        json_files.replace(fresh, folder)
     except OSError as error:
         if aside:
-            os.replace(aside, folder)
+            json_files.replace(aside, folder)
         raise SetupError(
             "environment.in_use",
             f"The new environment cannot be put into its place ({error.strerror}).",
@@ -449,7 +454,7 @@ def _put(fresh: Path, folder: Path) -> None:
             str(error),
         ) from error
     if aside:
-        shutil.rmtree(aside, ignore_errors=True)
+        discard(aside)
 
 
 @contextlib.contextmanager
@@ -461,7 +466,9 @@ def _log(plan: Plan, observer: Observer) -> Iterator[Observer]:
         return
 
     def on_line(line: str) -> None:
-        print(datetime.now().strftime("%H:%M:%S"), line, file=file, flush=True)
+        text = f"{datetime.now().strftime('%H:%M:%S')} {line}\n"
+        with contextlib.suppress(OSError):  # a full disk, of which the installation itself tells
+            file.write(text.encode("utf-8", "replace"))
         observer.on_line(line)
 
     with file:
@@ -471,16 +478,19 @@ def _log(plan: Plan, observer: Observer) -> Iterator[Observer]:
         except BaseException as error:
             code = error.code if isinstance(error, SegmentationError) else type(error).__name__
             on_line(f"-- Failed: {error} [{code}]")
+            if isinstance(error, SetupError):
+                name = Path(file.name).name
+                error.details = f"{error.details}\nSee {name} in the folder logs.".strip()
             raise
 
 
-def _open_log(folder: Path) -> TextIO | None:
+def _open_log(folder: Path) -> BinaryIO | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in sorted(folder.glob("installation-*.txt"))[: -_LOGS_KEPT + 1]:
             old.unlink()
         name = datetime.now().strftime("installation-%Y%m%d-%H%M%S-%f.txt")
-        return open(folder / name, "w", encoding="utf-8")
+        return open(folder / name, "wb", buffering=0)
     except OSError:
         return None
 

@@ -1,25 +1,29 @@
 """What puts packages into an environment: uv, and pip where uv cannot be had.
 
-uv does not read pip's settings, so those of this computer (index, folders with wheels, proxy,
-certificates) are handed on to it. Addresses may hold passwords and go by environment variables,
-never by arguments, which every user of a computer can see.
+Of the settings of this computer, those count that say where packages come from (index, folders with
+wheels, proxy, certificates). uv does not read pip's, so they are handed on to it. All others are
+left out: with some, packages would be put elsewhere, or others be installed than those wanted.
+Addresses may hold passwords and go by environment variables, never by arguments, which every user
+of a computer can see.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import secrets
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import SetupError
 from ..jobs import processes
+from . import json_files
 from .environments import DOWNLOADS
 from .lock import INSTALLER_LOCK, read_lock
 from .observer import Observer, observed_run
@@ -37,24 +41,47 @@ _UV_NAMES = {
     "cert": "SSL_CERT_FILE",
 }
 _COMMAS = ("UV_FIND_LINKS",)
+# The settings that count; "timeout" is what pip's configuration calls it.
+_PIP_SETTINGS = (
+    *_UV_NAMES,
+    "client-cert",
+    "proxy",
+    "no-index",
+    "cache-dir",
+    "keyring-provider",
+    "use-feature",
+    "use-deprecated",
+)
+_UV_SETTINGS = re.compile(
+    r"UV_((DEFAULT_|EXTRA_)?INDEX(_URL)?|INDEX_\w+_(USERNAME|PASSWORD)|FIND_LINKS|NO_INDEX"
+    r"|INSECURE_HOST|KEYRING_PROVIDER|OFFLINE|CACHE_DIR|NATIVE_TLS|SYSTEM_CERTS"
+    r"|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_DOWNLOADS|PYTHON_(CPYTHON_)?(INSTALL_MIRROR|BUILD\w*)"
+    r"|PYTHON_DOWNLOADS_JSON_URL|PYTHON_CACHE_DIR)"
+)
 
 # What uv, pip and the systems say -> code, sentence, remedy. The first that fits is told; the
 # cause stands before its consequences.
 _FAILURES = (
     (
-        r"no space left|not enough space|os error 112|errno 28|disk quota",
+        r"no space left|not enough space|(os |win)error 112|errno 28|disk quota",
         "disk.full",
         "The disk became full while {what}.",
         "Free some space, then try again: what was downloaded is kept.",
     ),
     (
-        r"os error 32|being used by another process",
+        r"(os |win)error 32\b|being used by another process",
         "environment.in_use",
         "A file is in use by another program, so {what} stopped.",
         "Close other programs, also virus scanners if need be, then try again.",
     ),
     (
-        r"permission denied|access is denied|read-only file system|os error (13|5|30)\b",
+        r"no usable temporary (directory|file)",
+        "disk.not_writable",
+        "The temporary folder cannot be written to, so {what} stopped.",
+        "Free some space on its disk, or set TMPDIR (Windows: TEMP) to another folder.",
+    ),
+    (
+        r"permission denied|access is denied|read-only file system|(os |win)error (13|5|30)\b",
         "environment.not_writable",
         "A file could not be written while {what}.",
         "Check that you may write to the folder, then try again.",
@@ -117,11 +144,13 @@ class Source:
     :param index: package index; empty means that of pip's configuration, else PyPI.
     :param find_links: folders with wheels.
     :param no_index: take them from folders with wheels alone.
+    :param only: no other index than this one is asked.
     """
 
     index: str = ""
     find_links: tuple[str, ...] = ()
     no_index: bool = False
+    only: bool = False
 
     @property
     def arguments(self) -> list[str]:
@@ -130,6 +159,21 @@ class Source:
         places = [Path(path).as_uri() for path in self.find_links]
         folders = [part for place in places for part in ("--find-links", place)]
         return [*(["--no-index"] if self.no_index else []), *folders]
+
+    @property
+    def pip_variables(self) -> dict[str, str]:
+        """Environment variables for pip; an empty one is as none."""
+        index = {"PIP_INDEX_URL": self.index} if self.index else {}
+        return {**index, **({"PIP_EXTRA_INDEX_URL": ""} if self.only else {})}
+
+    @property
+    def uv_variables(self) -> dict[str, str]:
+        """Environment variables for uv; an empty one is as none."""
+        index = {"UV_DEFAULT_INDEX": self.index} if self.index else {}
+        # From any index where hashes are checked; else the first that has a package is the one.
+        strategy = {"UV_INDEX_STRATEGY": "first-index" if self.only else "unsafe-best-match"}
+        others = dict.fromkeys(("UV_INDEX", "UV_EXTRA_INDEX_URL"), "") if self.only else {}
+        return {**index, **strategy, **others}
 
 
 @dataclass(frozen=True)
@@ -205,7 +249,11 @@ class Installer(Protocol):
 
 @dataclass(frozen=True)
 class Uv:
-    """Installs with uv: fast, and with a cache that lets a failed installation go on."""
+    """Installs with uv: fast, and with a cache that lets a failed installation go on.
+
+    :param console: as of :func:`for_uv`.
+    :param settings: as of :func:`uv_settings`.
+    """
 
     program: Path
     console: Console
@@ -225,11 +273,7 @@ class Uv:
     ) -> None:
         command = [self.program, "pip", "install", "--python", interpreter(folder)]
         command += [*source.arguments, *arguments]
-        # Hashes are always checked, whatever this computer's settings for uv say.
-        more = {**self.settings, "UV_NO_VERIFY_HASHES": "false"}
-        if source.index:
-            more["UV_DEFAULT_INDEX"] = source.index
-        self.console.run(command, what, more)
+        self.console.run(command, what, {**self.settings, **source.uv_variables})
 
     def finish(self, folder: Path) -> None:
         """Nothing to do: its launchers find their interpreter by themselves."""
@@ -237,7 +281,10 @@ class Uv:
 
 @dataclass(frozen=True)
 class Pip:
-    """Installs with the pip of the new environment, which reads its settings itself."""
+    """Installs with the pip of the new environment.
+
+    :param console: as of :func:`for_pip`.
+    """
 
     console: Console
     name = "pip"
@@ -259,8 +306,8 @@ class Pip:
         self, folder: Path, arguments: Sequence[str | Path], source: Source, what: str
     ) -> None:
         command = [interpreter(folder), "-m", "pip", "install", "--no-input"]
-        more = {"PIP_INDEX_URL": source.index} if source.index else None
-        self.console.run([*command, *source.arguments, *arguments], what, more)
+        command += [*source.arguments, *arguments]
+        self.console.run(command, what, source.pip_variables)
 
     def finish(self, folder: Path) -> None:
         """Remove the launchers: they hold the name under which the environment was made."""
@@ -279,13 +326,40 @@ def find_installer(
     :param data: the folder that keeps uv and, unless the user's variables say otherwise, downloads.
     :param source: where uv comes from.
     """
+    pip = pip_configuration(python, own)
     try:
         uv = get_uv(python, data, own, source)
     except SetupError as error:
         console.observer.on_line(f"Without uv, as it could not be had: {error.message}")
-        return Pip(console)
-    pip = pip_configuration(python, own)
-    return Uv(uv, console, uv_settings(pip, data / DOWNLOADS, console.variables))
+        return Pip(for_pip(console, pip))
+    settings = uv_settings(pip, data / DOWNLOADS, console.variables)
+    return Uv(uv, for_uv(console), settings)
+
+
+def for_pip(console: Console, settings: Mapping[str, str]) -> Console:
+    """The console for pip, which is told those of its settings that count, and no others.
+
+    :param settings: see :func:`pip_configuration`.
+    """
+    kept = {name: text for name, text in settings.items() if name in _PIP_SETTINGS}
+    told = {f"PIP_{name.upper().replace('-', '_')}": text for name, text in kept.items()}
+    return _replaced(console, "PIP_", {**told, "PIP_CONFIG_FILE": os.devnull})
+
+
+def for_uv(console: Console) -> Console:
+    """The console for uv, which is told those of its settings that count, and no others."""
+    kept = {n: text for n, text in _variables(console).items() if _UV_SETTINGS.fullmatch(n)}
+    return _replaced(console, "UV_", {**kept, "UV_NO_CONFIG": "1"})
+
+
+def _replaced(console: Console, prefix: str, variables: Mapping[str, str]) -> Console:
+    """The console with these environment variables in place of all with a prefix."""
+    own = {n: text for n, text in _variables(console).items() if not n.startswith(prefix)}
+    return replace(console, variables={**own, **variables})
+
+
+def _variables(console: Console) -> Mapping[str, str]:
+    return os.environ if console.variables is None else console.variables
 
 
 def locked_uv() -> str:
@@ -301,25 +375,37 @@ def get_uv(python: Path, data: Path, console: Console, source: Source) -> Path:
     :raises SetupError: why it cannot be had.
     """
     folder = data / "tools" / f"uv-{locked_uv()}"
-    if _uv_in(folder) is None:
-        part = folder.with_name(f"{folder.name}-{secrets.token_hex(3)}")
-        # No message of pip is of interest but an error.
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += ["--no-deps", "--require-hashes", "--target", part, *source.arguments]
-        more = {"PIP_INDEX_URL": source.index} if source.index else None
-        try:
-            console.run([*command, "-r", INSTALLER_LOCK], "getting the installer uv", more)
-            if not folder.exists():
-                os.replace(part, folder)
-        except OSError as error:
-            raise failure([str(error)], "getting the installer uv") from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    found = _working_uv(folder, console)
+    if found:
+        return found
+    part = folder.with_name(f"{folder.name}-{secrets.token_hex(3)}")
+    # No message of pip is of interest but an error.
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--require-hashes", "--target", part, *source.arguments]
+    pip, what = for_pip(console, pip_configuration(python, console)), "getting the installer uv"
+    try:
+        pip.run([*command, "-r", INSTALLER_LOCK], what, source.pip_variables)
+        if not _working_uv(folder, console):  # another process may just have got it
+            shutil.rmtree(folder, ignore_errors=True)
+            json_files.replace(part, folder)
+    except OSError as error:
+        raise failure([str(error)], what) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    found = _working_uv(folder, console)
+    if not found:
+        raise failure(["it does not start"], what)
+    return found
+
+
+def _working_uv(folder: Path, console: Console) -> Path | None:
+    """The program uv in a folder; None if it is not there or does not start."""
     program = _uv_in(folder)
-    if program is None:
-        raise failure(["there is no program in it"], "getting the installer uv")
-    console.run([program, "--version"], "starting the installer uv")
-    return program
+    if program:
+        with contextlib.suppress(SetupError):
+            console.run([program, "--version"], "starting the installer uv")
+            return program
+    return None
 
 
 def _uv_in(folder: Path) -> Path | None:
@@ -363,7 +449,6 @@ def uv_settings(
     settings = {
         "UV_CACHE_DIR": str(cache),
         "UV_HTTP_TIMEOUT": "120",  # slow networks need more than 30 s
-        "UV_INDEX_STRATEGY": "unsafe-best-match",  # from any index, as hashes are checked
         "UV_SYSTEM_CERTS": "1",  # the system's certificates too, as pip has it
     }
     for name, uv_name in _UV_NAMES.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import SetupError
 from .environments import DOWNLOADS
-from .installers import Console, Source, get_uv
+from .installers import Console, Source, for_uv, get_uv
 from .lock import specification
 from .paths import interpreter
 
@@ -68,6 +68,7 @@ def pip_console(console: Console) -> Console:
 
 def _managed_interpreter(data: Path, console: Console, source: Source) -> Path:
     uv = get_uv(pip_python(), data, pip_console(console), source)
+    console = for_uv(console)
     version = specification()["python"]
     places = {
         "UV_PYTHON_INSTALL_DIR": str(data / "python"),  # also where the next command looks

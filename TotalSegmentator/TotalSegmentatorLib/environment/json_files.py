@@ -9,12 +9,18 @@ import errno
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import SetupError
+
+# How long a virus scanner or an indexing service may hold a file of ours, in seconds.
+_PATIENCE_S = 10.0
+# What Windows says then: access denied, sharing violation.
+_HELD = (5, 32)
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -24,6 +30,24 @@ def read_values(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file or a folder as :func:`os.replace` does.
+
+    On Windows it is tried again for some seconds, as other programs hold new files for a while.
+
+    :raises OSError: it cannot be done.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _HELD or time.monotonic() > end:
+                raise
+        time.sleep(0.2)
 
 
 def write_values(path: Path, values: Mapping[str, Any]) -> None:
@@ -40,7 +64,7 @@ def write_values(path: Path, values: Mapping[str, Any]) -> None:
             stream.write(json.dumps(values, indent=1).encode())
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(part, path)
+        replace(part, path)
     except OSError as error:
         raise _not_written(path, error) from None  # the values are none of a traceback's business
     finally:

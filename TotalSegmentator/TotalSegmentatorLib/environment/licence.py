@@ -8,8 +8,10 @@ as possible.
 from __future__ import annotations
 
 import json
+import os
 import random
 import string
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +55,7 @@ def licence_status(
     number = stored_number(variables)
     if not number:
         return LicenceStatus(NONE)
-    if len(number) != _LENGTH:
+    if not _may_be_one(number):
         return LicenceStatus(INVALID, _masked(number))
     return LicenceStatus(_ask(number) if online else STORED, _masked(number))
 
@@ -64,23 +66,31 @@ def check_licence(tasks: Sequence[str], variables: Mapping[str, str] | None = No
     :param tasks: titles of the tasks that need one.
     :param variables: environment variables of the engine, which may say where settings lie; None:
         those of this process.
-    :raises SetupError: ``licence.missing``.
+    :raises SetupError: ``licence.missing``, ``licence.invalid`` or ``licence.unreadable``.
     """
-    if not tasks or has_licence(variables):
+    if not tasks:
         return
-    raise SetupError(
-        "licence.missing",
-        f"A TotalSegmentator licence number is needed for {', '.join(tasks)}, and none is stored.",
-        _GET_ONE,
-    )
+    check_readable(config_file(variables))
+    problems = {
+        NONE: ("licence.missing", "none is stored"),
+        INVALID: ("licence.invalid", "what is stored is none"),
+    }
+    state = licence_status(variables).state
+    if state in problems:
+        code, what = problems[state]
+        raise SetupError(
+            code,
+            f"A TotalSegmentator licence number is needed for {', '.join(tasks)}, and {what}.",
+            _GET_ONE,
+        )
 
 
 def has_licence(variables: Mapping[str, str] | None = None) -> bool:
-    """Whether a licence number is stored; whether it is valid, only its authors can tell.
+    """Whether what may be a licence number is stored; if it is valid, only its authors can tell.
 
     :param variables: see :func:`check_licence`.
     """
-    return bool(stored_number(variables))
+    return licence_status(variables).state == STORED
 
 
 def stored_number(variables: Mapping[str, str] | None = None) -> str:
@@ -100,16 +110,18 @@ def store_licence(
     :param variables: see :func:`check_licence`.
     :param unchecked: ask nobody, for a computer without internet.
     :raises SetupError: ``licence.invalid``, ``licence.expired``, ``licence.offline`` if nobody
-        could be asked, ``disk.*``; nothing was changed.
+        could be asked, ``licence.unreadable``, ``licence.not_yours``, ``disk.*``; nothing was
+        changed.
     """
     number = number.strip()
+    config = config_file(variables)
+    _check_own(config)
     state = STORED if unchecked else VALID
-    if len(number) != _LENGTH or not number.isascii() or not number.isprintable():
+    if not _may_be_one(number):
         state = INVALID
     elif not unchecked:
         state = _ask(number)
     _refuse(state)
-    config = config_file(variables)
     write_values(config, {**_new_config(), **read_values(config), _KEY: number})
     return LicenceStatus(state, _masked(number))
 
@@ -118,9 +130,11 @@ def remove_licence(variables: Mapping[str, str] | None = None) -> None:
     """Forget the licence number.
 
     :param variables: see :func:`check_licence`.
-    :raises SetupError: ``disk.*``; the number is still stored.
+    :raises SetupError: ``licence.unreadable``, ``licence.not_yours``, ``disk.*``; the number is
+        still stored.
     """
     config = config_file(variables)
+    _check_own(config)
     values = read_values(config)
     if values.pop(_KEY, None) is not None:
         write_values(config, values)
@@ -132,6 +146,46 @@ def config_file(variables: Mapping[str, str] | None = None) -> Path:
     :param variables: see :func:`check_licence`.
     """
     return official_folder(variables) / "config.json"
+
+
+def check_readable(config: Path) -> None:
+    """Tell settings of the official package that cannot be read from those that are not there.
+
+    :raises SetupError: ``licence.unreadable``.
+    """
+    try:
+        config.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise SetupError(
+            "licence.unreadable",
+            f"The file with the licence number cannot be read ({error.strerror}).",
+            "Ask its owner, or set TOTALSEG_HOME_DIR to a folder of your own.",
+        ) from None
+
+
+def is_of_another(config: Path) -> bool:
+    """Whether the official package's settings belong to another user, who shares them."""
+    return sys.platform != "win32" and config.exists() and config.stat().st_uid != os.geteuid()
+
+
+def _may_be_one(text: str) -> bool:
+    """Whether a text has the shape of a licence number."""
+    return len(text) == _LENGTH and text.isascii() and text.isprintable()
+
+
+def _check_own(config: Path) -> None:
+    """
+    :raises SetupError: if the official package's settings must not be replaced.
+    """
+    check_readable(config)
+    if is_of_another(config):
+        raise SetupError(
+            "licence.not_yours",
+            "The file with the licence number belongs to another user of this computer.",
+            "Ask its owner, or set TOTALSEG_HOME_DIR to a folder of your own.",
+        )
 
 
 def _new_config() -> dict[str, Any]:

@@ -59,8 +59,14 @@ class Observer:
 
 
 def without_secrets(text: str) -> str:
-    """A text without the names and passwords that addresses in it hold."""
-    return re.sub(r"://[^/\s@]*@", "://***@", text)
+    """A text without the names, passwords and queries that addresses in it hold.
+
+    A password may hold what ends one elsewhere: all before the last ``@`` of a word is taken out,
+    and all of the word if that may stand in a query.
+    """
+    text = re.sub(r"://\S*\?\S*@\S*", "://***", text)
+    text = re.sub(r"://\S*@", "://***@", text)
+    return re.sub(r"(://[^\s?]*)\?\S*", r"\1", text)
 
 
 def observed_run(

@@ -15,6 +15,7 @@ from .observer import Observer, observed_run
 from .paths import import_folder
 
 _MODULE = "TotalSegmentatorLib.engines.self_test"
+_HEADER_BYTES = 352  # of an uncompressed NIfTI file
 
 
 def self_test(
@@ -62,8 +63,9 @@ def _segment(engine: EngineEnvironment, image: Path, folder: Path, observer: Obs
         raise _failed(f"{error}\n{error.details}") from error
     finally:
         process.end()
-    if not labels.is_file():
-        raise _failed("the demo segmentation left no labels")
+    # As bytes: NumPy need not be there. All that follows the header is voxels.
+    if not labels.is_file() or not any(labels.read_bytes()[_HEADER_BYTES:]):
+        raise _failed("the demo segmentation found nothing")
 
 
 class _Cancelled(threading.Event):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,7 +51,7 @@ class UserSettings:
         if name == "usage_statistics":
             value = _switch(text)
         elif name == "weights_folder":
-            value = str(Path(text).expanduser().absolute()) if text else ""
+            value = _folder(text) if text else ""
         elif text:
             value = _url(text)
         return UserSettings(**{**asdict(self), name: value})
@@ -62,16 +63,32 @@ def _switch(text: str) -> bool:
     return text.casefold() in _YES
 
 
+def _folder(text: str) -> str:
+    """The whole name of a folder."""
+    try:
+        return str(Path(text).expanduser().absolute())
+    except RuntimeError:
+        raise InputError(
+            "input.bad_setting",
+            "The home folder of that user is not known.",
+            "Give the whole name of the folder.",
+        ) from None
+
+
 def _url(text: str) -> str:
     """An address without the slash at its end; a bad one is not shown: it may hold a password."""
     try:
         parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        # Else nobody can tell where its name and password end.
+        clear = text.count("@") == parts.netloc.count("@") <= 1 and not re.search(r"\s", text)
     except ValueError:
-        good = False
-    if not good:
+        good = clear = False
+    if not (good and clear):
         raise InputError(
-            "input.bad_setting", "This setting is an address.", "Give it with https:// or http://."
+            "input.bad_setting",
+            "This setting is an address.",
+            "Give it with https:// or http://, and with %40 and %2F for @ and / in a password.",
         )
     return text.rstrip("/")
 

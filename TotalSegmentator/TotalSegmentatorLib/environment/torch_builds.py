@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from ..errors import SetupError
-from .drivers import NONE, NVIDIA, Driver
+from .drivers import AMD, NONE, NVIDIA, Driver
 from .lock import DATA, this_target
 
 #: Where those builds are that PyPI does not have.
@@ -28,7 +28,8 @@ class TorchBuild:
     :param requirement: as pip takes it.
     :param index: the package index that has it; empty means PyPI, and that it is locked.
     :param min_driver: the oldest driver's version; empty means any.
-    :param capabilities: lowest and highest compute capability; empty means any.
+    :param capabilities: NVIDIA's lowest and highest compute capability, all architectures of AMD;
+        empty means any.
     :param download_mb: size of the download (10**6 bytes).
     :param disk_gb: what it takes when it is installed (10**9 bytes).
     :param sha256: of the wheel, by the Python's version; missing where it is not known.
@@ -51,6 +52,13 @@ class TorchBuild:
     note: str
     sha256: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+
+    def is_unchecked(self, python: str) -> bool:
+        """Whether files of it are installed that are compared with no locked hash.
+
+        :param python: version of the Python that it is for.
+        """
+        return bool(self.index) and (self.kind != NONE or python not in self.sha256)
 
 
 @cache
@@ -107,9 +115,11 @@ def choose_build(driver: Driver, platform: str | None = None) -> TorchBuild:
             "Use another computer: 64-bit Linux or Windows on Intel or AMD, or an Apple Silicon "
             "Mac.",
         )
-    for one in found:
-        if one.kind == driver.kind != NONE and not _hindrance(one, driver):
-            return replace(one, reason=f"It fits {_description(driver)}.")
+    own = [one for one in found if one.kind == driver.kind != NONE]
+    for of_gpus in (all, any):  # one that fits all GPUs is better
+        for one in own:
+            if not _hindrance(one, driver, of_gpus):
+                return replace(one, reason=f"It fits {_description(driver)}.")
     processor = next(one for one in found if one.kind == NONE)
     return replace(processor, reason=" ".join(_reasons(found, driver)))
 
@@ -126,21 +136,31 @@ def _reasons(found: tuple[TorchBuild, ...], driver: Driver) -> Iterator[str]:
         yield f"{one.title.partition(' for ')[2]}: {_hindrance(one, driver)}."
 
 
-def _hindrance(build: TorchBuild, driver: Driver) -> str:
-    """Why a build does not fit; empty if it does."""
-    if not driver.gpus and driver.kind == NVIDIA:
+def _hindrance(
+    build: TorchBuild, driver: Driver, of_gpus: Callable[[Iterable[bool]], bool] = any
+) -> str:
+    """Why a build does not fit; empty if it does.
+
+    :param of_gpus: whether it must fit ``all`` GPUs or ``any``.
+    """
+    if not driver.gpus and driver.kind in (NVIDIA, AMD):
         return "the driver does not answer"
     if build.min_driver and version_key(driver.version) < version_key(build.min_driver):
         return f"the driver is {driver.version}, needed is {build.min_driver} or later"
-    if build.capabilities:
-        low, high = map(version_key, build.capabilities)
-        own = [gpu.compute_capability for gpu in driver.gpus if gpu.compute_capability]
-        if own and not any(low <= version_key(one) <= high for one in own):
-            return (
-                f"the GPU has compute capability {', '.join(own)}, needed is "
-                f"{build.capabilities[0]} to {build.capabilities[1]}"
-            )
+    own = [gpu.compute_capability for gpu in driver.gpus if gpu.compute_capability]
+    if build.capabilities and own and not of_gpus(_computes(build, one) for one in own):
+        if build.kind == AMD:
+            return f"it is not made for {', '.join(own)}"
+        low, high = build.capabilities
+        return f"the GPU has compute capability {', '.join(own)}, needed is {low} to {high}"
     return ""
+
+
+def _computes(build: TorchBuild, capability: str) -> bool:
+    if build.kind == AMD:
+        return capability in build.capabilities
+    low, high = map(version_key, build.capabilities)
+    return low <= version_key(capability) <= high
 
 
 def _description(driver: Driver) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ..errors import CancelledError, SegmentationError, internal_error
 from .events import Event, Progress
+from .shortage import MAIN, shortage_error
 
 T = TypeVar("T")
 # Short enough for a panel to stay smooth, long enough for a job to get on between two polls.
@@ -77,6 +79,8 @@ class Job(Generic[T]):
             self._result = self._work(self._context)
         except SegmentationError as error:
             self.error = error
+        except MemoryError:
+            self.error = shortage_error(MAIN, details=traceback.format_exc())
         except Exception as error:
             self.error = internal_error(error)
 

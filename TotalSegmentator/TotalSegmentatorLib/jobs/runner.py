@@ -24,6 +24,7 @@ _LAST_WORDS_S = 1.0
 _LOG_LINES_KEPT = 200
 # The last words of a process; what lines before them tell of need not be why it ended.
 _LAST_LINES = 10
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ class _Conversation:
         if isinstance(event, Failed):
             error = event.exception()
             self._usable = isinstance(error, (CancelledError, InputError))
-            raise self._with_log(error)
+            raise self._with_log(self._explained(error))
         self._context.emit(event)
         return None
 
@@ -206,16 +207,35 @@ class _Conversation:
         error.details = "\n".join([*self._tail, error.details]).strip()
         return error
 
+    def _explained(self, error: SegmentationError) -> SegmentationError:
+        """An error, or the lack of memory behind it: a helper that ended by itself has left a
+        traceback, one that the system ended has not."""
+        if error.code != "engine.failed" or not shortage.tells_of_gone_helper(error.message):
+            return error
+        fell = any(line.startswith(_TRACEBACK) for line in self._tail)
+        if fell and not self._system_kills():
+            said = shortage.shortage_in(self._last_words())
+            return shortage.shortage_error(said, details=error.details) if said else error
+        return self._ended("a process of the engine", error.details)
+
+    def _ended(self, what: str, details: str = "") -> SegmentationError:
+        why = ("" if self._system_kills() else "most likely ") + "because memory ran out"
+        message = f"The operating system ended {what}, {why}."
+        return shortage.shortage_error(shortage.MAIN, message, details)
+
+    def _system_kills(self) -> bool:
+        """Whether the system has ended a process in this run because memory ran out."""
+        return cgroups.kills_by_system() > self._kills
+
+    def _last_words(self) -> str:
+        return "\n".join(list(self._tail)[-_LAST_LINES:])
+
     def _crash(self) -> SegmentationError:
         code = self._process.wait()
-        said = shortage.shortage_in("\n".join(list(self._tail)[-_LAST_LINES:]))
+        said = shortage.shortage_in(self._last_words())
         error: SegmentationError
         if shortage.is_end_by_shortage(code):
-            surely = cgroups.kills_by_system() > self._kills
-            why = ("" if surely else "most likely ") + "because memory ran out"
-            error = shortage.shortage_error(
-                shortage.MAIN, f"The operating system ended the engine, {why}."
-            )
+            error = self._ended("the engine")
         elif said:
             error = shortage.shortage_error(said)
         else:

@@ -26,6 +26,8 @@ _MAIN_TEXTS = (
     r"bad_alloc|bad allocation",
     r"\[errno 12\]|winerror (8|14|1455)\b|paging file is too small",
 )
+# What nnU-Net says when a process that it has started is gone, whatever the reason.
+_HELPER_GONE = ("background workers died", "background worker is 6 feet under")
 # SIGKILL, as Python and as shells tell of it; Windows: no memory, commit limit.
 _EXIT_CODES = (-9, 137, 0xC0000017, 0xC000012D)
 _UNSIGNED = 0xFFFFFFFF
@@ -48,6 +50,11 @@ def shortage_in(text: str) -> str:
         if any(re.search(pattern, text) for pattern in patterns):
             return code
     return ""
+
+
+def tells_of_gone_helper(text: str) -> bool:
+    """Whether a process that the engine had started is gone, for a reason that is not told."""
+    return any(words in text.lower() for words in _HELPER_GONE)
 
 
 def shortage_error(code: str, message: str = "", details: str = "") -> SetupError:

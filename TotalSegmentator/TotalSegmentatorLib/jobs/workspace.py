@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -18,22 +19,32 @@ PREFIX = "tseg-"
 # and the path of a socket may have 103 characters (macOS; 107 on Linux).
 _LONGEST_ROOT = 103 - len("/tseg-12345678/pymp-12345678/listener-12345678")
 _LOCK = "owner.lock"
+# What systems say of a lock that another process has.
+_TAKEN = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file without waiting; it is released when the file is closed."""
+    """Take the lock of an open file without waiting; it is released when the file is closed.
+
+    :returns: False if another process has it. Some network drives know no locks: work goes on
+        without one there.
+    """
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+        _lock(file)
+    except OSError as error:
+        return error.errno not in _TAKEN
     return True
+
+
+def _lock(file: IO[bytes]) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def default_root() -> Path:
@@ -58,9 +69,11 @@ def sweep(root: Path | None = None) -> list[Path]:
         try:
             with open(folder / _LOCK, "r+b") as file:
                 # An empty one is not locked yet, see workspace().
-                stale = bool(file.read(1)) and try_lock(file)
+                stale = bool(file.read(1))
+                if stale:
+                    _lock(file)
         except OSError:
-            continue  # another user's, or just being made
+            continue  # it has an owner, is another user's, or is just being made
         if stale:
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)

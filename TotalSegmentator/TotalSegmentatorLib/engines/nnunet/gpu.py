@@ -12,6 +12,7 @@ import torch
 
 from ..failures import classify
 from .plans import Plans
+from .windows import half_precision_bytes
 
 T = TypeVar("T")
 
@@ -82,14 +83,9 @@ def windows_at_once(free_bytes: int, plans: Plans, shape: Sequence[int]) -> int:
 
 
 def window_bytes(plans: Plans) -> int:
-    """The most memory that the network needs for a window, beside its weights.
-
-    In half precision, with F features at full resolution and C channels of scores, a window of V
-    voxels needs 2 V (4 F + C) bytes: where the last skip connection is joined, both halves and the
-    whole are held, and after it the scores.
-    """
+    """See :func:`~.windows.half_precision_bytes`."""
     features = plans.arguments["features_per_stage"][0]
-    return _HALF_BYTES * math.prod(plans.patch) * (4 * features + plans.heads.count)
+    return half_precision_bytes(math.prod(plans.patch), features, plans.heads.count)
 
 
 def first_that_fits(ways: Sequence[Way], compute: Callable[[Way], T]) -> T:

@@ -20,6 +20,7 @@ STEP = 0.5
 _WIDE_STEP = 0.8
 _WIDE_STEP_TASKS = ("total", "total_v3", "total_mr")
 _LARGEST_WEIGHT = 10
+_HALF_BYTES = 2
 _SIGMA_SHARE = 1 / 8
 
 
@@ -49,6 +50,16 @@ def window_count(size: int, edge: int, step: float) -> int:
     :param step: largest distance of windows as a share of the edge.
     """
     return max(0, math.ceil((size - edge) / (edge * step))) + 1
+
+
+def half_precision_bytes(voxels: int, features: int, classes: int) -> int:
+    """The most memory of a GPU that a network needs for a window, beside its weights.
+
+    In half precision, with F features at full resolution and C channels of scores, a window of V
+    voxels needs 2 V (4 F + C) bytes: where the last skip connection is joined, both halves and the
+    whole are held, and after it the scores.
+    """
+    return _HALF_BYTES * voxels * (4 * features + classes)
 
 
 def window_weights(patch: Axes, device: torch.device) -> torch.Tensor:

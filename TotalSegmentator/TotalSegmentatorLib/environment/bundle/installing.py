@@ -76,6 +76,7 @@ def install(
     folder: Path | None = None,
     observer: Observer | None = None,
     variables: Mapping[str, str] | None = None,
+    force: bool = False,
 ) -> Installed:
     """Install the engine and the weights that are in a bundle.
 
@@ -86,6 +87,7 @@ def install(
     :param weights: the weights folder.
     :param folder: for the engine; by default among the user's environments.
     :param variables: see :func:`~..installation.install`.
+    :param force: see :func:`~..installation.install`.
     :raises SetupError: ``bundle.*``, and see :func:`~..installation.install` and
         :func:`~..weights.import_weights`.
     :raises CancelledError: if the observer says so.
@@ -104,7 +106,7 @@ def install(
             if contents.within(PYTHON):
                 given = os.environ if variables is None else variables
                 variables = {**given, "UV_PYTHON_INSTALL_MIRROR": (files / PYTHON).as_uri()}
-            environment = installation.install(plan, None, part, variables)
+            environment = installation.install(plan, None, part, variables, force)
         if contents.within(WEIGHTS):
             part = observer.part(_INSTALLED, 1)
             found = import_weights(files / WEIGHTS, weights, part)

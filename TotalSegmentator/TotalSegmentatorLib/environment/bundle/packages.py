@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from ...errors import SetupError
 from ..drivers import NONE
 from ..environments import folder_size
-from ..installers import Console, Source, get_uv
+from ..installers import Console, Source, for_pip, for_uv, get_uv, pip_configuration
 from ..interpreters import pip_python
 from ..lock import (
     ENGINE_LOCK,
@@ -159,7 +159,9 @@ def _fetch_torch(packages: Packages, pip: _Pip) -> None:
     except SetupError as error:
         if error.code != "bundle.no_package":
             raise
-        pip.download(wanted, order, replace(here, no_index=False, index=build.index), constraints)
+        pip.download(
+            wanted, order, replace(here, no_index=False, index=build.index, only=True), constraints
+        )
 
 
 def fetch_python(packages: Packages, folder: Path, observer: Observer) -> None:
@@ -185,7 +187,7 @@ def _fetch_python(packages: Packages, folder: Path, observer: Observer) -> None:
     uv = get_uv(pip_python(), user_data_folder(), console, source)
     command = [uv, "python", "list", "--only-downloads", "--all-platforms", "--all-arches"]
     command += ["--show-urls", "--output-format", "json", packages.python]
-    lines = console.run(command, "looking for a Python")
+    lines = for_uv(console).run(command, "looking for a Python")
     known = json.loads(next(line for line in lines if line.startswith("[")))
     key = rf"cpython-{re.escape(packages.python)}\.\d+-{packages.platform.uv_name}"
     url = next(one["url"] for one in known if re.fullmatch(key, one["key"]))
@@ -227,10 +229,9 @@ class _Pip:
             command += [f"--platform={tag}" for tag in self.packages.platform.tags]
             command += [*source.arguments, *order, "-r", place / "wanted.txt"]
             command += ["--constraint", place / "constraints.txt"]
-            more = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), name)
-            if source.index:
-                more["PIP_INDEX_URL"] = source.index
+            more = {**dict.fromkeys(("TMPDIR", "TEMP", "TMP"), name), **source.pip_variables}
             console = Console(self.observer, on_wait=self._tell)
+            console = for_pip(console, pip_configuration(pip_python(), console))
             try:
                 console.run(command, "getting the packages", more)
             except SetupError as error:

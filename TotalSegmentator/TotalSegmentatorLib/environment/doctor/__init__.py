@@ -1,6 +1,7 @@
 """What is wrong with this computer, if anything, and what can be done about it.
 
-Every check is a small function of facts, beside this file; here the facts are found. Nothing is
+Every check is a small function of facts, here or in a file that the installation uses as well; in
+this one the facts are found. Nothing is
 changed, and what a diagnosis says can be shown to anybody: no names of users, no numbers, and no
 hosts but public ones.
 """
@@ -17,19 +18,20 @@ from pathlib import Path
 from urllib.request import getproxies
 
 from ...errors import SetupError
+from .. import connection, places
 from ..checks import check_interpreter, python_version
 from ..drivers import Driver, find_driver
-from ..engine import EngineEnvironment, find_engine, fixed_folder
-from ..environments import Environments, read_environment
+from ..engine import EngineEnvironment, find_engine
+from ..environments import Environments, fixed_folder, read_environment
 from ..findings import ERROR, UNKNOWN, WARNING, Finding
 from ..hardware import Hardware, memory, probe
 from ..licence import config_file, licence_status
 from ..lock import locked_versions, specification, this_target
+from ..places import LEAST_GB, Place, Room
 from ..settings import load_settings
 from ..torch_builds import TorchBuild, choose_build
 from ..weights import entries, weights_folder
-from . import engine, gpus, licence, models, network, places
-from .places import Place, Room, look_at
+from . import engine, gpus, licence, models
 
 _PROBE_TIMEOUT_S = 40.0
 _log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ def diagnose(
     online: bool = True,
     variables: Mapping[str, str] | None = None,
     other_modules: Sequence[Path] = (),
+    weights: Path | None = None,
 ) -> Iterator[Finding]:
     """Look at everything that a run needs; each finding comes as soon as it is known.
 
@@ -50,8 +53,9 @@ def diagnose(
     :param variables: environment variables to start from; those of this process by default.
     :param other_modules: other modules of this name in the application, see
         :func:`~.duplicates.other_modules`.
+    :param weights: the folder of the weights that the user named; the usual one by default.
     """
-    computer = _Computer(engine_python, variables)
+    computer = _Computer(engine_python, variables, weights)
     for check, look in _checks(computer, online, other_modules):
         try:
             found = look()
@@ -73,26 +77,37 @@ def _checks(
     yield "packages", computer.packages
     yield "driver", lambda: gpus.driver(computer.driver, computer.best_build)
     yield "gpu", lambda: gpus.gpus(computer.driver, computer.usable)
-    yield "torch", lambda: gpus.torch(computer.driver, computer.usable, computer.best_build)
+    yield "torch", computer.torch
     yield "memory", lambda: places.memory(*memory())
     yield "disk", lambda: places.disk(computer.rooms)
-    yield "folder", lambda: places.folders(computer.rooms)
-    yield "weights", lambda: models.state(entries(weights_folder(computer.variables)))
+    yield "folder", lambda: map(places.folder, computer.rooms)
+    yield "weights", lambda: models.state(entries(computer.weights))
     yield "licence", lambda: computer.licence(online)
-    yield "proxy", lambda: network.proxy(getproxies())
-    yield "certificates", lambda: network.certificates(os.environ)
+    yield "proxy", lambda: connection.proxy(getproxies())
+    yield "certificates", lambda: connection.certificates(os.environ)
     if online:
-        addresses = network.addresses(load_settings())
-        yield "network", lambda: network.answers(network.problems(addresses))
+        addresses = connection.addresses(load_settings())
+        yield "network", lambda: connection.answers(connection.problems(addresses))
     yield "modules", lambda: _modules(other_modules)
 
 
 class _Computer:
     """What several checks need to know; each fact is looked for when it is first asked for."""
 
-    def __init__(self, engine_python: Path | None, variables: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        engine_python: Path | None,
+        variables: Mapping[str, str] | None,
+        weights: Path | None,
+    ) -> None:
         self._engine_python = engine_python
         self.variables = variables
+        self._weights = weights
+
+    @cached_property
+    def weights(self) -> Path:
+        """The folder of the weights."""
+        return self._weights or weights_folder(self.variables)
 
     @cached_property
     def engine(self) -> EngineEnvironment | SetupError:
@@ -133,16 +148,15 @@ class _Computer:
     @cached_property
     def rooms(self) -> tuple[Room, ...]:
         size = specification()["disk_gb"] + self.best_build.disk_gb
-        needed = 0.5 if self.python else size
         engines = fixed_folder() or Environments().folder(self.best_build.id)
-        weights = weights_folder(self.variables)
         scratch = Path(tempfile.gettempdir())
+        needed = LEAST_GB if self.python else size
         wanted = (
-            Place("engine", "the engine", engines, needed, 85, "ask who runs this computer"),
-            Place("weights", "the weights", weights, 2.0, 110, "choose another folder"),
-            Place("temporary", "temporary files", scratch, 4.0, 110, "set TMPDIR or TEMP"),
+            places.engine_place(engines, needed, "ask who runs this computer"),
+            Place("weights", "the weights", self.weights, "choose another folder", 2.0),
+            Place("temporary", "temporary files", scratch, "set TMPDIR or TEMP", 4.0),
         )
-        return tuple(look_at(place) for place in wanted)
+        return tuple(map(places.look_at, wanted))
 
     @property
     def python(self) -> Path | None:
@@ -158,6 +172,10 @@ class _Computer:
         version = python_version(self.python, self.variables) if self.python else None
         target = this_target("{}.{}".format(*version)) if version else this_target()
         return engine.packages(self.installed, locked_versions(target))
+
+    def torch(self) -> Finding:
+        variables = os.environ if self.variables is None else self.variables
+        return gpus.torch(self.driver, self.usable, self.best_build, variables)
 
     def licence(self, online: bool) -> Finding:
         status = licence_status(self.variables, online=online)

@@ -28,15 +28,17 @@ def environment(
     :param development: whether it holds the official package's development version.
     """
     if isinstance(hardware, SetupError):
+        if hardware.code == "environment.no_answer":  # the computer may only be busy
+            return Finding("environment", UNKNOWN, hardware.message, hardware.remedy)
         repair = remedies.REINSTALL_ENGINE
         return Finding("environment", ERROR, hardware.message, hardware.remedy, repair)
     version = versions.get("totalsegmentator", "")
-    message = f"TotalSegmentator {version} with PyTorch {hardware.torch} is ready."
+    message = f"TotalSegmentator {version} with PyTorch {hardware.torch} is ready"
     if development:
         remedy = "If runs fail, go back to the environment before it, or install the engine again."
-        message = f"{message} It is the development version, which nobody has tested."
+        message = f"{message}, in a development version that nobody has tested."
         return Finding("environment", WARNING, message, remedy, remedies.REINSTALL_ENGINE)
-    return Finding("environment", OK, message)
+    return Finding("environment", OK, f"{message}.")
 
 
 def packages(installed: Mapping[str, str] | None, locked: Mapping[str, str]) -> Finding:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ... import remedies
-from ..drivers import APPLE, NONE, Driver, Gpu
+from ..drivers import AMD, APPLE, NONE, NVIDIA, Driver, Gpu
 from ..findings import OK, UNKNOWN, WARNING, Finding
 from ..hardware import Device, Hardware
 from ..torch_builds import TorchBuild
 
 _GB = 1e9
 _SMALL_GB, _LITTLE_FREE_GB = 6.0, 3.0
+# The variables that say which graphics cards a process may use.
+_CHOOSING = {
+    NVIDIA: ("CUDA_VISIBLE_DEVICES",),
+    AMD: ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
+}
 
 
 def driver(found: Driver, best: TorchBuild) -> Finding:
@@ -22,8 +27,8 @@ def driver(found: Driver, best: TorchBuild) -> Finding:
     """
     name = f"{_maker(found)} driver {found.version}".rstrip()
     if found.kind == NONE:
-        message = "No driver of a graphics card that PyTorch can use was found."
-        return Finding("driver", OK, f"{message} Networks run on the processor.")
+        message = "Networks run on the processor, as no driver of a graphics card was found."
+        return Finding("driver", OK, message)
     if found.kind == APPLE:
         return Finding("driver", OK, f"The graphics driver is part of macOS {found.version}.")
     if not found.gpus:
@@ -37,7 +42,7 @@ def driver(found: Driver, best: TorchBuild) -> Finding:
         return Finding(
             "driver",
             WARNING,
-            f"PyTorch cannot use {_title(found)}. {best.reason}",
+            f"PyTorch cannot use {_title(found)}: {best.reason.replace('. ', '; ')}",
             "Install the newest driver if one is too old; until then networks run on the "
             "processor.",
         )
@@ -70,14 +75,14 @@ def _gpu(check: str, device: Device | Gpu, architectures: Sequence[str]) -> Find
         )
     if not total:  # AMD's driver does not tell
         return Finding(check, OK, f"{name}.")
-    message = f"{name}: {free:.1f} of {total:.1f} GB are free."
+    message = f"{name}: {free:.1f} of {total:.1f} GB are free"
     if total < _SMALL_GB:
         remedy = "Use a faster speed, segment a region, or run on the processor."
-        return Finding(check, WARNING, f"{message} That is little.", remedy)
+        return Finding(check, WARNING, f"{message}, which is little.", remedy)
     if free < _LITTLE_FREE_GB:
         remedy = "Close other programs that use it, or run on the processor."
-        return Finding(check, WARNING, message, remedy)
-    return Finding(check, OK, message)
+        return Finding(check, WARNING, f"{message}.", remedy)
+    return Finding(check, OK, f"{message}.")
 
 
 def runs_on(capability: str, architectures: Sequence[str]) -> bool:
@@ -97,11 +102,17 @@ def _fits(own: tuple[int, ...], kind: str, built: tuple[int, int]) -> bool:
     return built <= own and (kind == "compute" or built[0] == own[0])
 
 
-def torch(found: Driver, hardware: Hardware | None, best: TorchBuild) -> Finding:
+def torch(
+    found: Driver,
+    hardware: Hardware | None,
+    best: TorchBuild,
+    variables: Mapping[str, str],
+) -> Finding:
     """Whether the engine's PyTorch is the one for the graphics card.
 
     :param hardware: what the engine can use; None if that is not known.
     :param best: the build of PyTorch that fits this computer.
+    :param variables: environment variables of the engine.
     """
     if hardware is None:
         return Finding("torch", UNKNOWN, "Without a working engine there is no PyTorch to ask.")
@@ -111,6 +122,15 @@ def torch(found: Driver, hardware: Hardware | None, best: TorchBuild) -> Finding
         return Finding("torch", OK, f"{name} uses {device.title}.")
     if best.kind == NONE:
         return Finding("torch", OK, f"{name} uses the processor.")
+    choosing = _CHOOSING.get(found.kind, ())
+    hiding = [v for v in choosing if _hides(variables.get(v), len(found.gpus))]
+    if hiding:
+        return Finding(
+            "torch",
+            WARNING,
+            f"The environment variable {hiding[0]} hides {_title(found)} from {name}.",
+            f"Remove {hiding[0]} if networks shall not run on the processor.",
+        )
     built = f", built for {hardware.torch_for}," if hardware.torch_for else ""
     return Finding(
         "torch",
@@ -120,6 +140,13 @@ def torch(found: Driver, hardware: Hardware | None, best: TorchBuild) -> Finding
         f"Install the engine again with {best.title}; if it has that one, restart the computer.",
         remedies.CHOOSE_BUILD,
     )
+
+
+def _hides(value: str | None, count: int) -> bool:
+    """Whether the list of cards in a variable begins with none of this computer's."""
+    first = (value or "").partition(",")[0].strip()
+    named = first.startswith(("GPU-", "MIG-")) or (first.isdigit() and int(first) < count)
+    return value is not None and not named
 
 
 def _maker(found: Driver) -> str:

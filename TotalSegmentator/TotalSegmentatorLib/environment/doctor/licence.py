@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 from ... import remedies
 from ..findings import ERROR, OK, WARNING, Finding
 from ..json_files import read_values
-from ..licence import LicenceStatus
+from ..licence import (
+    EXPIRED,
+    INVALID,
+    NONE,
+    OFFLINE,
+    STORED,
+    VALID,
+    LicenceStatus,
+    check_readable,
+    is_of_another,
+)
 
 
 def state(status: LicenceStatus, config: Path) -> Finding:
-    """The state of the licence number.
+    """The state of the licence number; only some tasks need one.
 
     :param config: the file that holds it.
+    :raises SetupError: it is there and cannot be read.
     """
-    if status.state in ("expired", "invalid"):
+    check_readable(config)
+    if status.state in (EXPIRED, INVALID):
         return Finding(
             "licence",
-            ERROR,
+            WARNING,
             "The licence of the stored number has expired."
-            if status.state == "expired"
+            if status.state == EXPIRED
             else "The stored licence number is not valid.",
             "Store a valid number, or remove this one.",
             remedies.OPEN_LICENCE,
         )
-    if status.state != "none" and _is_readable_by_others(config):
+    if status.state != NONE and _is_shown_to_others(config):
         return Finding(
             "licence",
             WARNING,
@@ -34,7 +48,7 @@ def state(status: LicenceStatus, config: Path) -> Finding:
             "Store the number again: then only you can read it.",
             remedies.OPEN_LICENCE,
         )
-    if status.state == "none" and config.exists() and not read_values(config):
+    if status.state == NONE and config.exists() and not read_values(config):
         return Finding(
             "licence",
             ERROR,
@@ -42,13 +56,28 @@ def state(status: LicenceStatus, config: Path) -> Finding:
             f"Delete {config}, and store the licence number again if you had one.",
         )
     sentence = {
-        "none": "No licence number is stored. Only some tasks need one.",
-        "stored": "A licence number is stored.",
-        "valid": "The stored licence number is valid.",
-        "offline": "A licence number is stored; it could not be checked.",
+        NONE: "No licence number is stored, which only some tasks need.",
+        STORED: "A licence number is stored.",
+        VALID: "The stored licence number is valid.",
+        OFFLINE: "A licence number is stored; it could not be checked.",
     }
     return Finding("licence", OK, sentence[status.state])
 
 
-def _is_readable_by_others(config: Path) -> bool:
-    return sys.platform != "win32" and bool(config.stat().st_mode & 0o077)
+def _is_shown_to_others(config: Path) -> bool:
+    """Whether others can read a file of this user's who need not be able to.
+
+    Another user's file is shared on purpose. Some disks have no permissions and show any: there, as
+    on Windows, something else decides who may read.
+    """
+    if sys.platform == "win32" or is_of_another(config) or not _is_open(config.stat()):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=config.parent) as private:
+            return not _is_open(os.fstat(private.fileno()))
+    except OSError:  # nor could the number be stored again
+        return False
+
+
+def _is_open(status: os.stat_result) -> bool:
+    return bool(status.st_mode & 0o077)
