@@ -26,6 +26,7 @@ from TotalSegmentatorLib.engines.nnunet.checkpoints import load_checkpoint
 from TotalSegmentatorLib.engines.nnunet.model_folder import ModelFolder, open_model_folder
 from TotalSegmentatorLib.engines.nnunet.models import CatalogModels
 from TotalSegmentatorLib.engines.nnunet.network import check_classes
+from TotalSegmentatorLib.engines.totalsegmentator.engine import harmless_loading
 from TotalSegmentatorLib.errors import InputError
 from TotalSegmentatorLib.jobs.checksums import sha256_of
 
@@ -118,6 +119,9 @@ def of_a_task(folder: Path) -> dict[str, Any]:
     }
     (place / "plans.json").write_text(json.dumps(plans()), "utf-8")
     answer["checkpoint"] = outcome(lambda: models.check_harmless(model))
+    checkpoint = next(place.rglob("*.pth"))
+    with harmless_loading():
+        answer["replaced"] = outcome(lambda: torch.load(str(checkpoint), weights_only=False))
     answer["known"] = of_a_known_one(folder, models, model)
     before = models.stamp(model)
     (place / "dataset.json").write_text(json.dumps({"labels": {"liver": 1}}), "utf-8")
@@ -130,11 +134,11 @@ def of_a_known_one(folder: Path, models: CatalogModels, model: catalog.Model) ->
     listed = folder / "known.json"
     os.environ[KNOWN_WEIGHTS] = str(listed)
     answer = {}
-    for name, text in (("no list", ""), ("odd list", '{"checkpoints": {}}'), ("not a list", "[]")):
+    for name, text in (("no list", ""), ("odd list", '{"models": [3]}'), ("not a list", "[]")):
         listed.write_text(text)
         answer[name] = outcome(lambda: models.check_harmless(model))
     digest = sha256_of(network / "fold_0" / "checkpoint_final.pth")
-    listed.write_text(json.dumps({"checkpoints": ["0", digest]}))
+    listed.write_text(json.dumps({"models": {model.folder: {"x.pth": digest}}}))
     answer["listed"] = outcome(lambda: models.check_harmless(model))
     (network / "plans.json").write_text(json.dumps(plans(nonlin="subprocess.Popen")), "utf-8")
     answer["listed, other plans"] = outcome(lambda: models.check_harmless(model))

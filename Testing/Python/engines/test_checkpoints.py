@@ -53,6 +53,10 @@ def test_a_remedy_for_a_task_can_be_followed(answer, what):
     assert "trust_model" not in found["text"] and answer["task"]["folder"] in found["text"]
 
 
+def test_the_official_package_loads_nothing_that_came_after_the_check(answer):
+    assert answer["task"]["replaced"]["code"] == UNTRUSTED
+
+
 def test_a_published_checkpoint_may_hold_more_than_plain_weights(answer):
     """A release may hold what no other one did. Its plans are read by the same rules all the
     same."""

@@ -376,5 +376,6 @@ def test_online_is_asked_of_the_first_host(monkeypatch):
     monkeypatch.setattr(network, "_ONLINE_TIMEOUT_S", 0.1)
     assert not network.is_online("weights")
     assert asked == [("one.invalid", 443)]
-    monkeypatch.setattr(network, "getproxies", lambda: {"https": "http://proxy"})
-    assert network.is_online("weights")
+    for name in ("https", "all"):
+        monkeypatch.setattr(network, "getproxies", lambda name=name: {name: "http://proxy"})
+        assert network.is_online("weights")

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -24,7 +26,14 @@ from TotalSegmentatorLib import catalog, environment
 from TotalSegmentatorLib.catalog import Archive, Model
 from TotalSegmentatorLib.environment import UserSettings, network, save_settings, weights
 from TotalSegmentatorLib.environment.observer import Observer
-from TotalSegmentatorLib.environment.weights import Way, installing, obtaining, records, store
+from TotalSegmentatorLib.environment.weights import (
+    Way,
+    archives,
+    installing,
+    obtaining,
+    records,
+    store,
+)
 from TotalSegmentatorLib.errors import CancelledError, SetupError
 
 # A checksum is published of the second one.
@@ -96,8 +105,9 @@ def test_models_are_there_as_a_whole_and_nothing_else(server, tmp_path):
     assert environment.missing_models((PLAIN, SUMMED), tmp_path) == ()
     assert entry(PLAIN, tmp_path).verified and entry(SUMMED, tmp_path).verified
     assert [one.state for one in weights.verify(tmp_path, (PLAIN, SUMMED))] == ["ok", "ok"]
+    assert listing(records.known_file().parent) == ["weights-hashes.json", "weights-hashes.lock"]
     record = records.read_record(tmp_path / PLAIN.folder)
-    assert record.source == "127.0.0.1" and len(record.checkpoints) == 1
+    assert record.source == "127.0.0.1" and len(record.files) == 3
     assert record.sha256 == hashlib.sha256(server.files[path_of(PLAIN)]).hexdigest()
     shares = [share for share, _ in steps]
     assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] == 1
@@ -124,7 +134,7 @@ def test_a_damaged_model_stays_until_there_is_a_whole_one(server, tmp_path):
 
 def test_the_first_download_says_what_later_ones_must_be(server, tmp_path):
     weights.obtain((PLAIN,), tmp_path)
-    weights.remove((PLAIN,), tmp_path)
+    shutil.rmtree(tmp_path / PLAIN.folder)
     original = server.files[path_of(PLAIN)]
     server.files[path_of(PLAIN)] = original[:-1] + b"\1"
     with pytest.raises(SetupError) as caught:
@@ -134,6 +144,95 @@ def test_the_first_download_says_what_later_ones_must_be(server, tmp_path):
     server.files[path_of(PLAIN)] = original
     weights.obtain((PLAIN,), tmp_path, way=Way(mirror=server.url))  # now a mirror can be checked
     assert entry(PLAIN, tmp_path).verified
+
+
+def test_removing_forgets_what_later_ones_must_be(server, tmp_path):
+    weights.obtain((PLAIN,), tmp_path)
+    weights.remove((PLAIN,), tmp_path)
+    good = server.files[path_of(PLAIN)]
+    server.files[path_of(PLAIN)] = good[:10] + b"\1" + good[11:]  # packed at another time
+    weights.obtain((PLAIN,), tmp_path)
+    assert entry(PLAIN, tmp_path).verified
+
+
+def test_what_held_no_model_says_nothing_of_later_ones(server, tmp_path):
+    good = server.files[path_of(PLAIN)]
+    server.files[path_of(PLAIN)] = bytes(len(good))
+    with pytest.raises(SetupError, match="no zip archive"):
+        weights.obtain((PLAIN,), tmp_path)
+    server.files[path_of(PLAIN)] = good
+    weights.obtain((PLAIN,), tmp_path)
+    assert entry(PLAIN, tmp_path).verified
+
+
+@pytest.mark.parametrize("again", ["download", "archive", "folder"])
+def test_what_verify_finds_damaged_can_be_got_again(server, tmp_path, again):
+    weights.obtain((PLAIN,), tmp_path / "w")
+    checkpoint = next((tmp_path / "w").rglob("*.pth"))
+    content = bytearray(checkpoint.read_bytes())
+    content[500] ^= 0xFF
+    checkpoint.write_bytes(content)
+    assert environment.missing_models((PLAIN,), tmp_path / "w") == ()  # nobody has looked
+    assert [one.state for one in weights.verify(tmp_path / "w", (PLAIN,))] == ["error"]
+    assert entry(PLAIN, tmp_path / "w").state == "damaged"
+    if again == "download":
+        weights.obtain((PLAIN,), tmp_path / "w")
+    elif again == "archive":
+        (tmp_path / "x.zip").write_bytes(server.files[path_of(PLAIN)])
+        weights.import_weights(tmp_path / "x.zip", tmp_path / "w")
+    else:
+        weights.obtain((PLAIN,), tmp_path / "other")
+        weights.import_weights(tmp_path / "other" / PLAIN.folder, tmp_path / "w")
+    assert [one.state for one in weights.verify(tmp_path / "w", (PLAIN,))] == ["ok"]
+    assert entry(PLAIN, tmp_path / "w").state == "present" and entry(PLAIN, tmp_path / "w").verified
+
+
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json", "checkpoint_final.pth"])
+def test_a_published_model_that_was_changed_is_none(server, tmp_path, name):
+    """Labels stand in its description. Whoever changes a file can change the note, too."""
+    weights.obtain((PLAIN,), tmp_path)
+    place = tmp_path / PLAIN.folder
+    changed = next(place.rglob(name))
+    changed.write_bytes(b'{"labels": {"background": 0, "other": 1}}')
+    assert [one.state for one in weights.verify(tmp_path, (PLAIN,))] == ["error"]
+    origin = records.Origin("x.zip", "0" * 64, "github.com")
+    records.write_record(origin, records.file_sums(place), place)
+    assert [one.state for one in weights.verify(tmp_path, (PLAIN,))] == ["warning"]
+    assert not entry(PLAIN, tmp_path).verified
+
+
+def test_a_listing_sees_other_descriptions(server, tmp_path):
+    weights.obtain((PLAIN,), tmp_path)
+    next(tmp_path.rglob("dataset.json")).write_text('{"labels": {}}')
+    assert not entry(PLAIN, tmp_path).verified
+
+
+def test_a_swap_in_a_shared_folder_is_in_vain(server, tmp_path, monkeypatch):
+    """Another user puts other files there at every step."""
+    put = archives.put
+
+    def swapped(blocks: object, target: Path, on_bytes: object) -> str:
+        digest = put(blocks, target, on_bytes)
+        if target.suffix == ".pth":
+            target.write_bytes(b"PK\3\4 evil PK\5\6" + bytes(18))
+        return digest
+
+    monkeypatch.setattr(archives, "put", swapped)
+    asked: list[list[str]] = []
+    observer = Observer(lambda *_: asked.append(listing(tmp_path)))
+    weights.obtain((PLAIN,), tmp_path, observer)
+    assert not any(name.endswith(".zip") for names in asked for name in names)
+    assert [one.state for one in weights.verify(tmp_path, (PLAIN,))] == ["error"]
+    (checkpoint,) = {p.read_bytes() for p in tmp_path.rglob("*.pth")}
+    assert hashlib.sha256(checkpoint).hexdigest() not in records.known_file().read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such modes there")
+def test_a_folder_of_several_users_stays_one(server, tmp_path):
+    tmp_path.chmod(0o2770)
+    weights.obtain((PLAIN,), tmp_path)
+    assert stat.S_IMODE((tmp_path / WORK).stat().st_mode) & 0o777 == 0o770
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / WORK).iterdir()} == {0o660}
 
 
 def test_a_mirror_gives_what_can_be_checked(server, tmp_path):
@@ -205,7 +304,8 @@ def test_a_download_goes_on_in_the_next_run(server, tmp_path):
     with pytest.raises(SetupError) as caught:
         weights.obtain((PLAIN,), tmp_path)
     assert caught.value.code == "network.broken_off"
-    assert all(name.startswith(f"{WORK}/{PLAIN.folder}.zip.part") for name in listing(tmp_path))
+    path = store.archive_path(PLAIN, tmp_path, mirror=False)
+    assert not path.exists() and path.with_name(f"{path.name}.part").exists()
     weights.obtain((PLAIN,), tmp_path)
     assert listing(tmp_path) == [PLAIN.folder]
 
@@ -240,11 +340,11 @@ def test_a_renaming_that_fails_brings_back_what_was_there(server, tmp_path, monk
     replace = os.replace
 
     def fail(source: Path, target: Path) -> None:
-        if Path(source).parent.suffix == ".new":
+        if Path(source).suffix == ".new":
             raise PermissionError(errno.EACCES, "Permission denied")
         replace(source, target)
 
-    monkeypatch.setattr(installing.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(SetupError) as caught:
         weights.obtain((PLAIN,), tmp_path)
     assert caught.value.code == "weights.not_writable"
@@ -256,13 +356,14 @@ def test_a_folder_that_is_being_scanned_is_renamed_later(server, tmp_path, monke
     replace, refused = os.replace, []
 
     def busy(source: Path, target: Path) -> None:
-        if Path(source).parent.suffix == ".new" and not refused:
+        if Path(source).suffix == ".new" and not refused:
             refused.append(source)
-            raise PermissionError(errno.EACCES, "Access is denied")
+            error = PermissionError(errno.EACCES, "Access is denied")
+            error.winerror = 5
+            raise error
         replace(source, target)
 
-    monkeypatch.setattr(installing, "_PAUSES_S", (0.01,))
-    monkeypatch.setattr(installing.os, "replace", busy)
+    monkeypatch.setattr(os, "replace", busy)
     weights.obtain((PLAIN,), tmp_path)
     assert refused and listing(tmp_path) == [PLAIN.folder]
 
@@ -271,10 +372,14 @@ def test_a_shared_folder_that_is_read_only(server, tmp_path, monkeypatch):
     """What is in it can be used; what is not is refused with the folder's name."""
     put_model(tmp_path, PLAIN)
 
-    def refuse(*arguments: object, **options: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
+    mkdir = Path.mkdir
 
-    monkeypatch.setattr(store.Path, "mkdir", refuse)
+    def refuse(path: Path, *arguments: object, **options: object) -> None:
+        if path == tmp_path / WORK:
+            raise OSError(errno.EROFS, "Read-only file system")
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     weights.obtain((PLAIN,), tmp_path)
     with pytest.raises(SetupError) as caught:
         weights.obtain((PLAIN, SUMMED), tmp_path)
@@ -297,6 +402,10 @@ def test_cancel_leaves_no_model(server, tmp_path, where):
     note(f"Weights: cancelled while {where.lower()}", caught.value)
     assert time.monotonic() - asked[0] < 1
     assert PLAIN.folder not in listing(tmp_path)
+    before = len(server.seen)
+    weights.obtain((PLAIN,), tmp_path)  # a whole archive is not downloaded twice
+    assert len(server.seen) == before + (where == "Downloading")
+    assert listing(tmp_path) == [PLAIN.folder]
 
 
 def test_of_two_programs_the_second_waits_and_finds_it(server, tmp_path):
@@ -310,7 +419,7 @@ def test_of_two_programs_the_second_waits_and_finds_it(server, tmp_path):
     )
     server.faults = [Fault(silent_s=0.3)]
     first.start()
-    while not (tmp_path / WORK / f"{PLAIN.folder}.lock").exists():
+    while not (tmp_path / WORK / f"{PLAIN.dataset_id}.lock").exists():
         time.sleep(0.01)
     steps: list[str] = []
 
@@ -334,14 +443,14 @@ def test_what_a_killed_program_left_is_no_obstacle(server, tmp_path):
         "from TotalSegmentatorLib.environment.weights import archives, store\n"
         "model, folder = catalog.task('body').speeds['normal'][0], Path(sys.argv[1])\n"
         "with store.alone(folder, model, Observer()):\n"
-        "    place = store.work_path(folder, model, '.new') / model.folder\n"
+        "    place = store.work_path(folder, model, '.new')\n"
         "    place.mkdir(parents=True)\n"
         "    (place / 'plans.json').write_text('half')\n"
         "    os._exit(9)\n"
     )
     library = Path(environment.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code, tmp_path], cwd=library).returncode == 9
-    assert listing(tmp_path) == [f"{WORK}/{PLAIN.folder}.new"]
+    assert listing(tmp_path) == [f"{WORK}/{PLAIN.dataset_id}.new"]
     weights.obtain((PLAIN,), tmp_path)
     note("Weights: killed while unpacking", "The next call begins anew; nothing is left.")
     assert listing(tmp_path) == [PLAIN.folder]
@@ -374,6 +483,7 @@ def test_without_a_number_nobody_is_asked(server, tmp_path):
 
 
 REFUSALS = {
+    "no such file": (Fault(404, body=b""), "network.refused"),
     "number refused": (Fault(403, body=NUMBER.encode()), "licence.refused"),
     "message instead of a file": (
         Fault(200, {"Content-Type": "application/json"}, b'{"status": "x"}'),
@@ -455,8 +565,8 @@ def test_a_record_is_not_believed_when_it_is_imported(server, tmp_path, import_t
     """Whoever made the folder could write anything; the user's own list of checksums counts."""
     source = tmp_path / "source"
     put_model(source, PLAIN)
-    origin = records.Origin("x.zip", "0" * 64, "github.com", True)
-    records.write_record(origin, source / PLAIN.folder)
+    origin = records.Origin("x.zip", "0" * 64, "github.com")
+    records.write_record(origin, records.file_sums(source / PLAIN.folder), source / PLAIN.folder)
     weights.obtain((SUMMED,), source)
     verified = {one.model: one.verified for one in import_to(source)}
     assert verified == {PLAIN: False, SUMMED: True}

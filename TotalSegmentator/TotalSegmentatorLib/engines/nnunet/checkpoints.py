@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,20 @@ _HARMLESS = (
 _NEEDED = {"network_weights", "trainer_name", "init_args"}
 
 
-def load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, trusted: bool = False, content: bytes | None = None
+) -> dict[str, Any]:
     """The content of an nnU-Net checkpoint, on the CPU.
 
     Only what is used of it is read from the disk: a checkpoint also holds what training needs.
 
     :param trusted: allow any Python object, that is, any code.
+    :param content: what the file held when it was checked, which is loaded then.
     :raises InputError: ``input.untrusted_model`` if the file holds more than plain data,
         ``input.bad_model`` if it is damaged or something else.
     """
     try:
-        content = _load(path, trusted)
+        loaded = _load(path if content is None else BytesIO(content), trusted)
     except MemoryError:
         raise
     except Exception as error:  # what is no pickle makes an unpickler raise anything
@@ -50,15 +54,16 @@ def load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
                 str(error),
             ) from error
         raise _bad(path, "is damaged", repr(error)) from error
-    if not isinstance(content, dict) or not content.keys() >= _NEEDED:
+    if not isinstance(loaded, dict) or not loaded.keys() >= _NEEDED:
         raise _bad(path, "is not one of nnU-Net")
-    return content
+    return loaded
 
 
-def _load(path: Path, trusted: bool) -> Any:
+def _load(source: Path | BytesIO, trusted: bool) -> Any:
+    mapped = isinstance(source, Path) and zipfile.is_zipfile(source)
     with torch.serialization.safe_globals(list(_HARMLESS)):
-        return torch.load(
-            path, map_location="cpu", weights_only=not trusted, mmap=zipfile.is_zipfile(path)
+        return torch.serialization.load(
+            source, map_location="cpu", weights_only=not trusted, mmap=mapped
         )
 
 

@@ -90,7 +90,7 @@ class CatalogModels:
             folder = self.folder(model)
             check_classes(folder.plans)
             for fold in folder.folds:
-                _load_checkpoint(folder.checkpoint(fold))
+                load_checked(folder.checkpoint(fold))
 
     def stamp(self, model: catalog.Model) -> Hashable:
         """Another value if the model was replaced by another one."""
@@ -135,7 +135,7 @@ def _load(folder: ModelFolder, device: torch.device, trusted: bool) -> Model:
     mirror_axes: tuple[int, ...] = ()
     networks = []
     for fold in folder.folds:
-        checkpoint = _load_checkpoint(folder.checkpoint(fold), trusted)
+        checkpoint = load_checked(folder.checkpoint(fold), trusted)
         if plans is None:  # as nnU-Net does, which asks the first fold
             check_trainer(checkpoint["trainer_name"])
             configuration = checkpoint["init_args"]["configuration"]
@@ -146,14 +146,15 @@ def _load(folder: ModelFolder, device: torch.device, trusted: bool) -> Model:
     return Model(folder, plans, tuple(networks), mirror_axes, _digests(folder))
 
 
-def _load_checkpoint(path: Path, trusted: bool = False) -> dict[str, Any]:
+def load_checked(path: Path, trusted: bool = False) -> dict[str, Any]:
     """As :func:`.checkpoints.load_checkpoint`; a published one may hold more than plain data."""
     try:
         return load_checkpoint(path, trusted)
     except InputError as error:
-        if error.code != "input.untrusted_model" or not is_known(path):
+        content = path.read_bytes() if error.code == "input.untrusted_model" else b""
+        if not is_known(content):
             raise
-        return load_checkpoint(path, trusted=True)
+        return load_checkpoint(path, trusted=True, content=content)  # the bytes that were checked
 
 
 def _digests(folder: ModelFolder) -> tuple[Future[str], ...]:

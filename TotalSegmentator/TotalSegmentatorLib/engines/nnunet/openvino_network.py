@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import operator
+import sys
 import time
 from contextlib import suppress
 
 import numpy as np
-import openvino as ov
-import openvino.opset13 as op
 import torch
 from torch import fx, nn
 
 from .network import Network, NormInPlace
 from .plans import Axes, NotCovered
+
+# OpenVINO tells its maker of every import, which nobody has agreed to; without this module it goes
+# on in silence.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+import openvino as ov  # noqa: E402
+import openvino.opset13 as op  # noqa: E402
 
 _LOOK_MS = 100  # between two looks at whether the run was cancelled
 _Z, _Y, _X = 2, 3, 4  # axes of (1, channels, z, y, x)

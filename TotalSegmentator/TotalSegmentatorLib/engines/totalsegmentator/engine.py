@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .. import downloaded_models
 from ..console import ConsoleTap, tqdm_fraction
 from ..contract import Reporter, Run
 from ..devices import choose_device, cpu_threads, device_title
-from ..nnunet.models import CatalogModels, weights_sha256
+from ..nnunet.models import CatalogModels, load_checked, weights_sha256
 from ..turns import turn
 from . import PREDICT, SPEC, START, WRITE, official_arguments, statistics
 from .access import check_licence, check_models, weights_folder
@@ -55,7 +56,7 @@ def _run(run: Run) -> EngineResult:
     here = CatalogModels(weights_folder(), device, run.kept)
     for model in models:
         here.check_harmless(model)  # the package runs whatever code a checkpoint holds
-    with turn(device, run.report), run.report.timed(PREDICT):
+    with turn(device, run.report), run.report.timed(PREDICT), harmless_loading():
         image = segment(
             run.image,
             # Without a file it goes on with the whole image where it finds nothing to crop to.
@@ -97,6 +98,18 @@ def _official_function(run: Run) -> Any:
     for name in trainers - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
     return python_api.totalsegmentator
+
+
+@contextmanager
+def harmless_loading() -> Iterator[None]:
+    """nnU-Net loads no other checkpoint than this engine would: the files may have been replaced
+    since they were checked."""
+    unchecked = torch.load
+    torch.load = lambda path, **_: load_checked(Path(path))
+    try:
+        yield
+    finally:
+        torch.load = unchecked
 
 
 def _device_name(device: object) -> str:

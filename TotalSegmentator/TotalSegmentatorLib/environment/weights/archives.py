@@ -6,13 +6,14 @@ operating systems. Here an archive is unpacked as it says, or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -151,30 +152,59 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         ) from error
 
 
+def sha256_of(archive: zipfile.ZipFile, on_block: Callable[[], None]) -> str:
+    """The checksum of the very file that is open, whatever its name leads to by now.
+
+    :param on_block: called after every megabyte; may raise.
+    """
+    digest, file = hashlib.sha256(), archive.fp
+    assert file is not None
+    file.seek(0)
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+        on_block()
+    return digest.hexdigest()
+
+
 def unpack(
     archive: zipfile.ZipFile,
     members: Sequence[zipfile.ZipInfo],
     folder: Path,
     on_bytes: Callable[[int], None],
-) -> None:
+    top: str = "",
+) -> dict[str, str]:
     """Unpack members that were checked, to the disk itself.
 
     :param members: of :func:`check_archive`.
     :param folder: an empty folder.
     :param on_bytes: called again and again with the number of bytes just written; may raise.
+    :param top: the folder of all members in the archive, which is left out; ends with ``/``.
+    :returns: the SHA-256 of each file, by its path below the folder, as it was in the archive.
     """
+    sums = {}
     for member in members:
-        target = folder / member.orig_filename
+        name = member.orig_filename.removeprefix(top)
+        target = folder / name
         if member.is_dir():
             target.mkdir(parents=True, exist_ok=True)
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as source, open(target, "xb") as file:
-            while block := source.read(_BLOCK_BYTES):
-                file.write(block)
-                on_bytes(len(block))
-            file.flush()
-            os.fsync(file.fileno())
+        with archive.open(member) as source:
+            sums[name] = put(iter(lambda: source.read(_BLOCK_BYTES), b""), target, on_bytes)
+    return sums
+
+
+def put(blocks: Iterable[bytes], target: Path, on_bytes: Callable[[int], None]) -> str:
+    """Write a new file, to the disk itself; returns the SHA-256 of what was to be written."""
+    digest = hashlib.sha256()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "xb") as file:
+        for block in blocks:
+            digest.update(block)
+            file.write(block)
+            on_bytes(len(block))
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def _unsafe(archive: zipfile.ZipFile, reason: str) -> SetupError:

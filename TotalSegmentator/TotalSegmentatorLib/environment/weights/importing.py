@@ -7,9 +7,8 @@ from pathlib import Path
 from ...catalog import Model, archive
 from ...catalog.names import did_you_mean
 from ...errors import SetupError
-from ...jobs.checksums import sha256_of
 from ..observer import Observer
-from .archives import check_archive, opened
+from .archives import check_archive, opened, sha256_of
 from .installing import install_archive, install_folder
 from .obtaining import expected_sha256
 from .records import Origin
@@ -57,19 +56,19 @@ def _sources(path: Path) -> list[Path]:
 
 
 def _import_archive(path: Path, folder: Path, observer: Observer) -> list[Model]:
-    with opened(path) as content:
+    with opened(path) as content:  # once: what is checked is what is unpacked
         members = check_archive(content)
-    names = dict.fromkeys(member.orig_filename.partition("/")[0] for member in members)
-    models = [_model(name, path) for name in names if name != _IGNORED]
-    observer.on_step(0.0, f"Checking {path.name}")
-    sha256 = sha256_of(path, observer.check)
-    for model in models:
-        published = archive(model)
-        verified = bool(published and sha256 == expected_sha256(published))
-        with alone(folder, model, observer):
-            if state_of(model, folder) != PRESENT:
-                origin = Origin(path.name, sha256, "import", verified)
-                install_archive(path, model, folder, observer, origin)
+        names = dict.fromkeys(member.orig_filename.partition("/")[0] for member in members)
+        models = [_model(name, path) for name in names if name != _IGNORED]
+        observer.on_step(0.0, f"Checking {path.name}")
+        sha256 = sha256_of(content, observer.check)
+        origin = Origin(path.name, sha256, "import")
+        for model in models:
+            one = archive(model)
+            published = bool(one and sha256 == expected_sha256(one))
+            with alone(folder, model, observer):
+                if state_of(model, folder) != PRESENT:
+                    install_archive(content, model, folder, observer, origin, published)
     return models
 
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ... import catalog
 from ...catalog import Archive, Model, archive
 from ...errors import SetupError
+from ...jobs.checksums import sha256_of
 from ..licence import check_licence, stored_number
 from ..network import check_space, download, host_of
 from ..observer import Observer
 from ..sample_data import VERSION
 from ..settings import load_settings
+from .archives import opened
 from .installing import install_archive
 from .records import Origin, known_archive, remember_archive
-from .store import PRESENT, alone, download_bytes, state_of, work_path
+from .store import alone, archive_path, clean, download_bytes, missing_models, own_folder
 
 #: Where the archives are published, and where those are for which a licence number is needed.
 PUBLISHED = "https://github.com/wasserth/TotalSegmentator/releases/download"
 LICENSED = "https://backend.totalsegmentator.com:443/download_weights"
-# An archive, and what is in it, which is hardly larger.
-_SPACE = 2.2
+# What is in an archive takes hardly more than the archive.
+_MODEL_SPACE = 1.2
+# What its host says about a number; 200: a message instead of a file.
+_NUMBER_REFUSED = ("HTTP 200", "HTTP 401", "HTTP 402", "HTTP 403")
 # Of the time that a model takes.
 _DOWNLOAD_SHARE = 0.9
 
@@ -59,40 +64,44 @@ def obtain(
     :raises CancelledError: if the observer says so; likewise.
     """
     observer, way = observer or Observer(), way or Way()
-    missing = [model for model in dict.fromkeys(models) if state_of(model, folder) != PRESENT]
-    total, before = download_bytes(missing), 0
+    missing = missing_models(tuple(dict.fromkeys(models)), folder)
+    total, before, own = download_bytes(missing), 0, own_folder(folder)
     for model in missing:
         size = download_bytes([model])
-        one = _part(observer, before / total, (before + size) / total)
-        with alone(folder, model, one):
-            if state_of(model, folder) != PRESENT:
+        one = observer.part(before / total, (before + size) / total)
+        with alone(own, model, one), alone(folder, model, one):
+            if missing_models([model], folder):
                 _obtain(model, folder, one, way)
+            clean(model, folder)
         before += size
 
 
 def _obtain(model: Model, folder: Path, observer: Observer, way: Way) -> None:
-    check_space(folder, round(_SPACE * download_bytes([model])), f"Getting {model.folder}")
-    path = work_path(folder, model, ".zip")
-    origin = download_archive(model, path, _part(observer, 0, _DOWNLOAD_SHARE), way)
+    path = archive_path(model, folder, bool(way.mirror))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    on_one_disk = path.parent.stat().st_dev == folder.stat().st_dev
+    space = _MODEL_SPACE + (0 if path.exists() or not on_one_disk else 1)
+    check_space(folder, round(space * download_bytes([model])), f"Getting {model.folder}")
+    one = archive(model)
+    published = not (one and way.mirror) or bool(expected_sha256(one))
+    origin = download_archive(model, path, observer.part(0, _DOWNLOAD_SHARE), way)
+    unpacking = observer.part(_DOWNLOAD_SHARE, 1)
     try:
-        install_archive(path, model, folder, _part(observer, _DOWNLOAD_SHARE, 1), origin)
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _part(observer: Observer, start: float, end: float) -> Observer:
-    """The same observer for a part of the work, given by shares of the whole."""
-    return replace(
-        observer,
-        on_step=lambda share, text: observer.on_step(start + (end - start) * share, text),
-    )
+        with opened(path) as content:
+            install_archive(content, model, folder, unpacking, origin, published)
+    except SetupError as error:
+        if error.code.startswith("weights."):  # else it is as good as before
+            path.unlink(missing_ok=True)
+        raise
+    if one and published:
+        remember_archive(one.key, origin.sha256)
 
 
 def download_archive(model: Model, target: Path, observer: Observer, way: Way) -> Origin:
-    """Download a model's archive and check it.
+    """Download a model's archive, unless an earlier call has left it there, and check it.
 
-    Where no checksum is published, that of the first download from where the archive is published
-    holds for all later ones.
+    Where no checksum is published, that of the first archive which came from where it is published
+    and held the model holds for all later ones.
 
     :raises SetupError: see :func:`~..network.download`; ``weights.untrusted_mirror``,
         ``licence.missing``, ``licence.refused``.
@@ -112,11 +121,17 @@ def download_archive(model: Model, target: Path, observer: Observer, way: Way) -
         )
     title = f"the weights {model.folder}"
     size = published.size_bytes
-    sha256 = download(url, target, title=title, size=size, sha256=expected, observer=observer)
-    if not expected and not way.mirror:
-        remember_archive(published.key, sha256)
-    verified = bool(expected) or not way.mirror
-    return Origin(published.file, sha256, host_of(url), verified)
+    sha256 = _download(url, target, title=title, size=size, sha256=expected, observer=observer)
+    return Origin(published.file, sha256, host_of(url))
+
+
+def _download(url: str, target: Path, sha256: str = "", **options: Any) -> str:
+    """As :func:`~..network.download`, unless the file is there."""
+    if target.exists():
+        digest = sha256_of(target, options["observer"].check)
+        if sha256 in ("", digest):
+            return digest
+    return download(url, target, sha256=sha256, **options)
 
 
 def expected_sha256(published: Archive) -> str:
@@ -133,9 +148,9 @@ def _download_licensed(model: Model, target: Path, observer: Observer, way: Way)
     wanted["license_number"] = stored_number(way.variables)
     title = f"the weights {model.folder}"
     try:
-        sha256 = download(LICENSED, target, title=title, json=wanted, observer=observer)
+        sha256 = _download(LICENSED, target, title=title, json=wanted, observer=observer)
     except SetupError as error:
-        if error.code != "network.refused":
+        if error.code != "network.refused" or error.details not in _NUMBER_REFUSED:
             raise
         raise SetupError(
             "licence.refused",
@@ -144,4 +159,4 @@ def _download_licensed(model: Model, target: Path, observer: Observer, way: Way)
             "Check the licence number and whether it is still valid.",
             error.message,
         ) from None
-    return Origin(target.name, sha256, host_of(LICENSED), True)
+    return Origin(target.name, sha256, host_of(LICENSED))

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ... import catalog, remedies
 from ...catalog import TYPICAL_BYTES, Archive, Model, archive
 from ...errors import SetupError
 from ...jobs.workspace import try_lock
 from ..findings import ERROR, OK, WARNING, Finding
+from ..json_files import replace
 from ..network import FULL_DISK, is_online
 from ..observer import Observer
 from ..paths import official_folder
 from ..settings import load_settings
-from .records import checkpoint_sums, read_record
+from .records import (
+    are_published,
+    file_sums,
+    known_file,
+    note_damage,
+    read_record,
+    remember_archive,
+)
 
 PRESENT, MISSING, DAMAGED = "present", "missing", "damaged"
 _POLL_S = 0.2
 _CHECKPOINT = "checkpoint_final.pth"
-# Below the weights folder: what is on its way in or out, and locks.
+# What is read when models are listed: their descriptions.
+_SMALL_BYTES = 1_000_000
+# Below the weights folder and the user's own: what is on its way in or out, and locks.
 _WORK = ".downloads"
 
 
@@ -37,7 +49,8 @@ class WeightsEntry:
     :param licensed: whether a licence number is needed to download it.
     :param state: ``present``, ``missing`` or ``damaged``.
     :param size_bytes: what is on the disk, or would be downloaded; 0: nobody knows.
-    :param verified: whether it came from the published archive, by its checksum.
+    :param verified: whether it is the published one, by what is noted of its checkpoints;
+        :func:`verify` reads these, too.
     """
 
     model: Model
@@ -61,10 +74,8 @@ def weights_folder(variables: Mapping[str, str] | None = None) -> Path:
 
 
 def entries(folder: Path) -> tuple[WeightsEntry, ...]:
-    """All models that can be had, in the order of the catalogue.
-
-    :raises SetupError: ``weights.unreadable``.
-    """
+    """All models that can be had, in the order of the catalogue; one that may not be read counts as
+    damaged."""
     return tuple(_entry(model, folder) for model in known_models().values())
 
 
@@ -81,13 +92,16 @@ def known_models() -> dict[str, Model]:
 
 def _entry(model: Model, folder: Path) -> WeightsEntry:
     tasks = [t for t in catalog.tasks() if any(model in models for models in t.speeds.values())]
-    published, state = archive(model), state_of(model, folder)
-    place = folder / model.folder
-    record = read_record(place) if state == PRESENT else None
+    published, verified = archive(model), False
     size = published.size_bytes if published else 0
-    if state == PRESENT:
-        with unreadable(model):
-            size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    try:
+        state = state_of(model, folder)
+        if state == PRESENT:
+            with unreadable(model):
+                size = size_of(folder / model.folder)
+                verified = _seems_published(model, folder / model.folder)
+    except SetupError:
+        state = DAMAGED
     return WeightsEntry(
         model,
         tuple(task.id for task in tasks),
@@ -95,8 +109,21 @@ def _entry(model: Model, folder: Path) -> WeightsEntry:
         published is None,
         state,
         size,
-        bool(record and record.verified),
+        verified,
     )
+
+
+def size_of(place: Path) -> int:
+    """How many bytes the files in a folder take; 0 if it is not there."""
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def _seems_published(model: Model, place: Path) -> bool:
+    """As far as can be known without reading checkpoints."""
+    record = read_record(place)
+    if record is None:
+        return False
+    return are_published(model.folder, {**record.files, **file_sums(place, largest=_SMALL_BYTES)})
 
 
 def state_of(model: Model, folder: Path) -> str:
@@ -104,7 +131,7 @@ def state_of(model: Model, folder: Path) -> str:
 
     The official package takes a folder left by an interrupted download for a model. Here the
     description and the checkpoints must be there, and a checkpoint must have the end that its zip
-    format writes last.
+    format writes last; and :func:`verify` must not have found anything.
 
     :raises SetupError: ``weights.unreadable``.
     """
@@ -112,7 +139,9 @@ def state_of(model: Model, folder: Path) -> str:
     with unreadable(model):
         if not place.exists():
             return MISSING
-        return PRESENT if is_whole(model, place) else DAMAGED
+        record = read_record(place)
+        whole = is_whole(model, place) and not (record and record.damaged)
+        return PRESENT if whole else DAMAGED
 
 
 def is_whole(model: Model, place: Path) -> bool:
@@ -196,32 +225,39 @@ def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> 
 def verify(
     folder: Path, models: Sequence[Model], observer: Observer | None = None
 ) -> tuple[Finding, ...]:
-    """Compare every checkpoint with what was noted when its model was got.
+    """Compare every file with what was noted when its model was got. What is damaged is noted, so
+    that it is got again.
 
     :param models: those that are missing are left out.
-    :raises SetupError: ``weights.unreadable``.
     :raises CancelledError: if the observer says so.
     """
     observer = observer or Observer()
-    there = [model for model in models if state_of(model, folder) != MISSING]
+    there = [model for model in models if (folder / model.folder).exists()]
     findings = []
     for number, model in enumerate(there):
         observer.on_step(number / len(there), f"Checking the weights {model.folder}")
-        with unreadable(model):
-            findings.append(_verified(model, folder, observer))
+        try:
+            with unreadable(model):
+                findings.append(_verified(model, folder, observer))
+        except SetupError as error:
+            check = f"weights.{model.folder}"
+            findings.append(Finding(check, ERROR, error.message, error.remedy))
     return tuple(findings)
 
 
 def _verified(model: Model, folder: Path, observer: Observer) -> Finding:
     place, check = folder / model.folder, f"weights.{model.folder}"
-    record = read_record(place)
+    record, files = read_record(place), dict[str, str]()
     damaged = not is_whole(model, place)
-    if record and not damaged:
-        damaged = checkpoint_sums(place, observer.check) != record.checkpoints
+    if not damaged:
+        files = file_sums(place, observer.check)
+        damaged = bool(record and not record.files.items() <= files.items())
+    if record:
+        note_damage(record, place, damaged)
     if damaged:
         text, remedy = f"The weights {model.folder} are damaged.", "Download or import them again."
         return Finding(check, ERROR, text, remedy, remedies.DOWNLOAD_WEIGHTS)
-    if record and record.verified:
+    if are_published(model.folder, files):
         text = f"The weights {model.folder} are whole, and the published ones."
         return Finding(check, OK, text)
     text = f"The weights {model.folder} are there; whether they are the published ones is unknown."
@@ -230,45 +266,81 @@ def _verified(model: Model, folder: Path, observer: Observer) -> Finding:
 
 
 def remove(models: Sequence[Model], folder: Path, observer: Observer | None = None) -> int:
-    """Delete models from this computer, and what was left of a download.
+    """Delete models from this computer, and what was left of a download; and forget which archive
+    came first, so that another one may.
 
     :returns: how many bytes became free.
     :raises SetupError: ``weights.not_writable``; the model is still there or gone, never in parts.
     :raises CancelledError: if the observer says so.
     """
-    freed = 0
+    observer, freed = observer or Observer(), 0
     for model in models:
         place = folder / model.folder
-        if not place.exists() and not work_path(folder, model, ".zip.part").exists():
+        rests = _rests(model, folder)
+        if not any(path.exists() for path in (place, *rests)):
             continue
-        with alone(folder, model, observer or Observer()):
-            gone = work_path(folder, model, ".removed")
-            shutil.rmtree(gone, ignore_errors=True)
+        with alone(own_folder(folder), model, observer), alone(folder, model, observer):
+            freed += clean(model, folder)
             if place.exists():
-                os.replace(place, gone)
-            freed += sum(path.stat().st_size for path in gone.rglob("*") if path.is_file())
-            shutil.rmtree(gone, ignore_errors=True)
-            for end in (".zip", ".zip.part", ".zip.part.tag"):
-                work_path(folder, model, end).unlink(missing_ok=True)
+                replace(place, work_path(folder, model, ".removed"))
+            freed += clean(model, folder)
+        if published := archive(model):
+            remember_archive(published.key, "")
     return freed
 
 
+def clean(model: Model, folder: Path) -> int:
+    """Delete what was left on the way in or out; returns how many bytes became free.
+
+    To be called in :func:`alone`, for both folders.
+    """
+    freed = 0
+    for path in _rests(model, folder):
+        freed += size_of(path)
+        shutil.rmtree(path, ignore_errors=True)
+    return freed
+
+
+def _rests(model: Model, folder: Path) -> list[Path]:
+    return [
+        *(work_path(folder, model, end) for end in (".new", ".old", ".removed")),
+        *(archive_path(model, folder, mirror).parent for mirror in (False, True)),
+    ]
+
+
+def archive_path(model: Model, folder: Path, mirror: bool) -> Path:
+    """Where the archive of a model is downloaded to, in a folder of its own.
+
+    It is the user's: from the weights folder others could take it away after it was checked.
+
+    :param mirror: whether it comes from a mirror; then it is not taken for the published one.
+    """
+    end = ".mirror" if mirror else ".published"
+    return work_path(own_folder(folder), model, end) / f"{model.folder}.zip"
+
+
+def own_folder(folder: Path) -> Path:
+    """The user's own folder; one in the weights folder if there is no home."""
+    known = known_file()
+    return known.parent if known else folder / _WORK
+
+
 def work_path(folder: Path, model: Model, end: str) -> Path:
-    """A path for what is on its way in or out, on the disk of the weights folder."""
-    return folder / _WORK / (model.folder + end)
+    """A path for what is on its way in or out, on the disk of a folder. It is not longer than that
+    of the model itself, as it may not have many characters on Windows."""
+    return folder / _WORK / f"{model.dataset_id}{end}"
 
 
 @contextmanager
 def alone(folder: Path, model: Model, observer: Observer) -> Iterator[None]:
     """Let only one process change a model at a time; another one waits.
 
+    :param folder: the weights folder, or the user's own; of both, the user's comes first.
     :raises SetupError: ``weights.not_writable``, also for what the block is refused.
     :raises CancelledError: if the observer says so.
     """
     try:
-        lock = work_path(folder, model, ".lock")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with open(lock, "w+b") as file:
+        with _lock_file(folder, model) as file:
             if not try_lock(file):
                 observer.on_step(0.0, f"Waiting for another program that gets {model.folder}")
                 while not try_lock(file):
@@ -277,6 +349,20 @@ def alone(folder: Path, model: Model, observer: Observer) -> Iterator[None]:
             yield
     except OSError as error:
         raise _not_writable(model, folder, error) from error
+
+
+def _lock_file(folder: Path, model: Model) -> IO[bytes]:
+    """Whoever may add models to the folder may open it."""
+    path = work_path(folder, model, ".lock")
+    folder.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    with suppress(FileExistsError):
+        path.parent.mkdir()
+        path.parent.chmod(mode)
+    with suppress(FileExistsError):
+        path.touch(exist_ok=False)
+        path.chmod(mode & 0o666)
+    return path.open("w+b")
 
 
 def _not_writable(model: Model, folder: Path, error: OSError) -> SetupError:
