@@ -34,6 +34,16 @@ def pytest_sessionstart() -> None:
         pytest.exit(missing, returncode=4)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_data_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what a person has set, measured or downloaded."""
+    data = str(tmp_path_factory.mktemp("data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", data)
+        patch.setenv("LOCALAPPDATA", data)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sample() -> SampleData:
     """The real CT with its reference labels, from the cache or PyPI."""

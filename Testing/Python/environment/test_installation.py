@@ -22,6 +22,7 @@ from TotalSegmentatorLib.environment.drivers import Driver
 from TotalSegmentatorLib.environment.hosts import hosts
 from TotalSegmentatorLib.environment.installation import _Meter
 from TotalSegmentatorLib.environment.lock import lock_version
+from TotalSegmentatorLib.environment.paths import import_folder, user_data_folder
 from TotalSegmentatorLib.environment.self_test import last_json, self_test
 from TotalSegmentatorLib.errors import CancelledError, EngineError, SegmentationError, SetupError
 
@@ -46,6 +47,14 @@ def test_plan_says_what_comes_from_where(tmp_path):
 
 
 @LINUX
+def test_a_checkout_keeps_everything_in_itself(tmp_path):
+    root = import_folder().parent
+    own = plan(folder=root / ".venv-engine", build="cpu")
+    assert own.data == root / ".cache" / "engine"
+    other = plan(folder=tmp_path / ".venv-engine", build="cpu")
+    assert other.data == user_data_folder()
+
+
 def test_indexes_of_the_user_are_used_instead(tmp_path):
     settings = UserSettings(
         package_index="https://user:word@pypi.example/simple", torch_index="https://torch.example"

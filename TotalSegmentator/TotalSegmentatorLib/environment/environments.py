@@ -106,12 +106,16 @@ def fixed_folder() -> Path | None:
     return Path(sys.prefix).with_name(_FIXED) if Path(sys.prefix).name == ".venv" else None
 
 
+def is_of_checkout(folder: Path) -> bool:
+    """Whether it is the place of a checkout's own environment."""
+    return folder.absolute() in (fixed_folder(), import_folder().with_name(_FIXED))
+
+
 def may_replace(folder: Path) -> bool:
     """Whether what a folder holds may be removed for an environment: it is ours, not anybody's."""
     folder = folder.absolute()
     # By its place: that of a checkout, moved or not, or that of the user's environments.
-    checkouts = (fixed_folder(), import_folder().with_name(_FIXED))
-    if folder in (*checkouts, Environments().root.absolute() / folder.name):
+    if is_of_checkout(folder) or folder == Environments().root.absolute() / folder.name:
         return True
     # The application's environment of a checkout has such a note too, but of no lock.
     return is_made_for(folder, folder) and "lock" in read_note(folder)

@@ -29,6 +29,7 @@ from .environments import (
     alone,
     discard,
     fixed_folder,
+    is_of_checkout,
     is_whole,
     put_right,
     python_of,
@@ -134,7 +135,8 @@ def plan(
     :param folder: where; by default among the user's environments.
     :param bundle: a folder that holds all packages as ``wheels``.
     :param development: take the official package's development version, which nobody has tested.
-    :param data: the folder for environments, downloads and logs; the user's by default.
+    :param data: the folder for environments, downloads and logs; the user's by default, or the
+        checkout's ``.cache``.
     :param driver: the GPU driver, looked for by default.
     :param settings: the user's, read by default.
     :raises SetupError: ``environment.unknown_build``, ``environment.no_torch_build`` or
@@ -147,7 +149,7 @@ def plan(
             "Leave one of the two out.",
         )
     settings = settings or load_settings()
-    data = data or user_data_folder()
+    data = data or _data(folder)
     row = find_build(build) if build else choose_build(driver or find_driver())
     row = from_mirror(row, settings.torch_index)
     known = specification()
@@ -166,6 +168,13 @@ def plan(
         data=data,
         shared=shared,
     )
+
+
+def _data(folder: Path | None) -> Path:
+    """The user's folder; a checkout keeps everything in itself, for ``make clean`` to remove."""
+    if folder and is_of_checkout(folder):
+        return folder.absolute().parent / ".cache" / "engine"
+    return user_data_folder()
 
 
 def _folder(data: Path, build: TorchBuild, development: bool) -> Path:
