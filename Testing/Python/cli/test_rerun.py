@@ -49,6 +49,7 @@ def test_same_image_gives_the_same_result(first, call, engine, tmp_path, runs):
     assert len(table) == 3 and table[0].startswith("id,name,")
 
 
+@pytest.mark.slow
 def test_only_the_report_says_which_image_it_was(first):
     """Neither the path nor the checksum of the input is in a file with voxels."""
     report = json.loads((first / "report.json").read_text())

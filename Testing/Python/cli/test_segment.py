@@ -118,6 +118,7 @@ def test_bad_model_folder(damage, call, sample, engine, tmp_path, runs):
     assert list(runs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_batch_goes_on_after_a_bad_image_and_resumes(segment, sample, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

@@ -117,6 +117,7 @@ print("Measuring the structures" in lines)  # -> True
 """
 
 
+@pytest.mark.slow
 def test_event_loop(sample, ready):
     """In the application jobs go on by themselves, and a script that waits leaves it alive."""
     chosen = [example for example in examples(CONSOLE) if example.section == HOST]

@@ -199,7 +199,7 @@ print("done")
 
 @pytest.mark.parametrize(
     "script",
-    [FORMER_API, NEW_API, pytest.param(SEQUENCE, marks=pytest.mark.slow)],
+    [FORMER_API, *(pytest.param(one, marks=pytest.mark.slow) for one in (NEW_API, SEQUENCE))],
     ids=["former", "new", "sequence"],
 )
 def test_script(script, sample, engine, tmp_path):

@@ -10,6 +10,8 @@ import pytest
 
 SCRIPT = Path(__file__).parent / "run_on_device.py"
 
+pytestmark = pytest.mark.slow  # the engine's process imports PyTorch
+
 
 @pytest.fixture(scope="module")
 def answer(engine) -> dict:

@@ -10,6 +10,8 @@ import pytest
 
 SCRIPT = Path(__file__).parent / "run_postprocessing.py"
 
+pytestmark = pytest.mark.slow  # the engine's process imports PyTorch
+
 
 @pytest.fixture(scope="module")
 def compared(engine) -> dict:

@@ -60,6 +60,7 @@ def test_this_computer():
     assert device.total_bytes == found.memory_bytes
 
 
+@pytest.mark.slow
 def test_real_engine_tells_its_torch(engine):
     found = environment.probe(engine)
     assert found.torch[0].isdigit()

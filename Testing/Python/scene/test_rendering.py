@@ -82,6 +82,7 @@ def test_the_picture_shows_every_structure_where_it_is(files, tmp_path):
         assert sum(hue(view, color).sum() > 100 for color in COLORS) == count
 
 
+@pytest.mark.slow
 def test_the_banner_is_drawn(files, tmp_path):
     for name, arguments in (("with", ["--banner", "DEMO MODEL"]), ("without", [])):
         assert draw(*files, tmp_path / f"{name}.png", *arguments).returncode == 0
