@@ -43,27 +43,29 @@ class CompiledNetwork(Network):
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         graph = _graph(exact.module, exact.plans.patch)
         self._compiled = ov.Core().compile_model(graph, "CPU", settings)
-        self._request = self._compiled.create_infer_request()
+        self._request: ov.InferRequest | None = None  # it holds the values of the last window
         self._seconds = float("inf")  # that the last window took
 
     def features(self, window: torch.Tensor) -> torch.Tensor:
         """As the exact network's, but the next call writes over them."""
-        self._request.set_input_tensor(ov.Tensor(window.numpy(), shared_memory=True))
+        request = self._request = self._request or self._compiled.create_infer_request()
+        request.set_input_tensor(ov.Tensor(window.numpy(), shared_memory=True))
         began = time.monotonic()
-        self._request.start_async()
+        request.start_async()
         try:
-            while not self._request.wait_for(_LOOK_MS):
+            while not request.wait_for(_LOOK_MS):
                 self.on_block(min((time.monotonic() - began) / self._seconds, 1.0))
         except BaseException:
-            self._request.cancel()
+            request.cancel()
             with suppress(RuntimeError):  # which says that it was cancelled
-                self._request.wait()
+                request.wait()
             raise
         self._seconds = time.monotonic() - began
-        return torch.from_numpy(self._request.get_output_tensor().data)
+        return torch.from_numpy(request.get_output_tensor().data)
 
     def release_memory(self) -> None:
-        """Give back what intermediate values take; the next window takes it again."""
+        """Give back what the values of a window take; the next window takes it again."""
+        self._request = None
         self._compiled.release_memory()
 
 
