@@ -25,6 +25,7 @@ from .devices import choose_device
 _MODULES = (
     "SimpleITK",
     "cc3d",
+    "highdicom",
     "nnunetv2.inference.predict_from_raw_data",
     "totalsegmentator.python_api",
 )
