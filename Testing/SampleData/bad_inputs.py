@@ -402,6 +402,10 @@ def _lift(slices: list[pydicom.Dataset], index: int, height: float) -> None:
     slices[index].ImagePositionPatient[2] = height
 
 
+def _remove_two(slices: list[pydicom.Dataset]) -> None:
+    del slices[2:4]
+
+
 def _tilt(slices: list[pydicom.Dataset]) -> None:
     """A gantry tilt of 15 degrees: slices turned about x, the table moves along z."""
     cosine, sine = float(np.cos(np.radians(15))), float(np.sin(np.radians(15)))
@@ -569,8 +573,8 @@ BAD_INPUTS: dict[str, tuple[Maker, str]] = {
     "single DICOM file": (single_dicom_file, "input.dicom_file"),
     "two DICOM slices": (two_dicom_slices, "input.too_small"),
     "DICOM slice truncated": (truncated_dicom_slice, "input.damaged"),
-    "DICOM slice missing": (_dicom(lambda s: s.pop(2)), "input.series_geometry"),
-    "DICOM spacing uneven": (_dicom(lambda s: _lift(s, 5, 21.5)), "input.series_geometry"),
+    "DICOM two slices missing": (_dicom(_remove_two), "input.series_geometry"),
+    "DICOM spacing very uneven": (_dicom(lambda s: _lift(s, 5, 29)), "input.series_geometry"),
     "DICOM two phases": (_dicom(_repeat), "input.series_geometry"),
     "DICOM mixed orientation": (_dicom(_turn_last), "input.series_geometry"),
     "DICOM slice shifted": (_dicom(_shift_last), "input.series_geometry"),
@@ -594,6 +598,8 @@ NOTICED_INPUTS: dict[str, tuple[Maker, str]] = {
     "NRRD without orientation": (_nrrd(space="scanner-xyz"), "input.no_orientation"),
     "DICOM with localizer": (_dicom(_localizer), "input.localizer"),
     "DICOM gantry tilt": (_dicom(_tilt), "input.straightened"),
+    "DICOM slice missing": (_dicom(lambda s: s.pop(2)), "input.resampled"),
+    "DICOM spacing uneven": (_dicom(lambda s: _lift(s, 5, 21.5)), "input.resampled"),
     "NIfTI sheared": (sheared_nifti(1), "input.straightened"),
     "NRRD sheared": (
         _nrrd(space_directions="(3,0,0) (0,3,0) (0,1,4)"),

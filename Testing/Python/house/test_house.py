@@ -32,6 +32,7 @@ ALLOWED = {
     "ctk": (),
     "highdicom": ("dicom/",),
     "pydicom": ("dicom/",),
+    "yaml": ("dicom_workflow/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "psutil": (),
@@ -42,6 +43,8 @@ FLOORS = (
     {"errors", "remedies"},
     {"images", "catalog"},
     {"jobs"},
+    {"dicom"},
+    {"inputs"},
     {"engines"},
     {"report"},
     {"environment", "scene"},
@@ -53,6 +56,8 @@ FLOORS = (
     {"memory_guard"},
     {"segment"},
     {"outputs"},
+    {"dicom_results"},
+    {"dicom_workflow"},
     {"cli"},
 )
 

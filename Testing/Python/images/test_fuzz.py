@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SampleData.bad_inputs import dicom_series, meta_bytes, nifti_bytes, nrrd_bytes
+from SampleData.bad_inputs import meta_bytes, nifti_bytes, nrrd_bytes
 
 from TotalSegmentatorLib.errors import SegmentationError
 from TotalSegmentatorLib.images import read_image, read_labelmap, read_nifti_label_names
@@ -49,16 +49,3 @@ def test_changed_headers(name: str, edits: list[tuple[int, int]], tmp_path: Path
         else:
             if read is read_image:
                 assert np.isfinite(result[0].array).all()
-
-
-@settings(ONE_FOLDER, max_examples=25)
-@given(edits=st.lists(st.tuples(st.integers(128, 1200), st.integers(0, 255)), max_size=6))
-def test_changed_dicom(edits: list[tuple[int, int]], tmp_path: Path) -> None:
-    path = dicom_series(tmp_path)[1]
-    path.write_bytes(edited(path.read_bytes(), edits))
-    try:
-        image, _ = read_image(tmp_path)
-    except SegmentationError as error:
-        assert error.message
-    else:
-        assert np.isfinite(image.array).all()

@@ -1,9 +1,8 @@
-"""NRRD, MetaImage and DICOM folders give the same image as NIfTI; odd names are no trouble."""
+"""NRRD and MetaImage give the same image as NIfTI; odd names are no trouble."""
 
 from __future__ import annotations
 
 import gzip
-import sys
 import zlib
 from pathlib import Path
 
@@ -12,14 +11,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SampleData.bad_inputs import (
-    SHAPE,
-    dicom_series,
-    dicom_slice,
-    meta_bytes,
-    nrrd_bytes,
-    only_rtstruct,
-)
+from SampleData.bad_inputs import SHAPE, meta_bytes, nrrd_bytes
 from SampleData.grids import images
 from SampleData.phantoms import torso_ct
 
@@ -85,80 +77,6 @@ def test_handwritten_headers(content: bytes, tmp_path: Path) -> None:
 def test_nrrd_in_ras(tmp_path: Path) -> None:
     (tmp_path / "i.nrrd").write_bytes(nrrd_bytes(space="right-anterior-superior"))
     assert np.array_equal(read_image(tmp_path / "i.nrrd")[0].ijk_to_ras, np.diag([3, 3, 4, 1]))
-
-
-def test_a_dicom_folder(tmp_path: Path) -> None:
-    dicom_series(tmp_path)
-    image, notices = read_image(tmp_path)
-    assert notices == ()
-    assert image.array.dtype == np.int16
-    assert np.array_equal(image.array, VOXELS)
-    expected = np.diag([-3.0, -3.0, 4.0, 1.0])
-    expected[:3, 3] = (13.5, 10.5, 0)
-    assert np.allclose(image.ijk_to_ras, expected)
-
-
-def test_file_names_do_not_order_a_series(tmp_path: Path) -> None:
-    for number, path in enumerate(reversed(dicom_series(tmp_path))):
-        path.rename(tmp_path / f"{number:02}.dcm")
-    assert np.array_equal(read_image(tmp_path)[0].array, VOXELS)
-
-
-@pytest.mark.parametrize("direction", [(1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, 1, 0)])
-def test_slices_run_along_the_normal(direction: tuple[int, ...], tmp_path: Path) -> None:
-    """A patient lying face down turns the normal, and with it the order of the slices."""
-    for k in range(SHAPE[0]):
-        ds = dicom_slice(k)
-        ds.ImageOrientationPatient = list(direction)
-        ds.save_as(tmp_path / f"{k}.dcm", enforce_file_format=True)
-    image, _ = read_image(tmp_path)
-    for k in range(SHAPE[0]):
-        index = k if direction[0] > 0 else SHAPE[0] - 1 - k
-        assert np.array_equal(image.array[index], VOXELS[k])
-        assert np.isclose((image.ijk_to_ras @ [0, 0, index, 1])[2], 4.0 * k)
-
-
-def test_an_oblique_series(tmp_path: Path) -> None:
-    cosine, sine = np.cos(0.3), np.sin(0.3)
-    for k in range(SHAPE[0]):
-        ds = dicom_slice(k)
-        ds.ImageOrientationPatient = [1, 0, 0, 0, round(cosine, 6), round(sine, 6)]
-        ds.ImagePositionPatient = [-10, round(-4 * k * sine, 4), round(4 * k * cosine, 4)]
-        ds.PixelSpacing = [2, 3]  # between rows, between columns
-        ds.save_as(tmp_path / f"{k}.dcm", enforce_file_format=True)
-    image, _ = read_image(tmp_path)
-    assert np.allclose(image.spacing, (3, 2, 4), atol=1e-3)
-    assert np.allclose(
-        (image.ijk_to_ras @ [0, 1, 0, 1])[:3], [10, -2 * cosine, 2 * sine], atol=1e-3
-    )
-    assert np.array_equal(image.array, VOXELS)
-
-
-def test_every_slice_has_its_own_rescale(tmp_path: Path) -> None:
-    for k in range(SHAPE[0]):
-        ds = dicom_slice(k, slope=1.0 if k else 2.5)
-        ds.save_as(tmp_path / f"{k}.dcm", enforce_file_format=True)
-    image, _ = read_image(tmp_path)
-    assert np.array_equal(image.array[1:], VOXELS[1:])
-    assert np.allclose(image.array[0], (VOXELS[0] + 1024) * 2.5 - 1024)
-
-
-def test_what_lies_beside_a_series_is_left_out(tmp_path: Path) -> None:
-    paths = dicom_series(tmp_path)
-    (tmp_path / "copy.dcm").write_bytes(paths[0].read_bytes())  # the same image twice
-    (tmp_path / "notes.txt").write_text("junk")
-    (tmp_path / "zero").touch()
-    only_rtstruct(tmp_path)
-    assert np.array_equal(read_image(tmp_path)[0].array, VOXELS)
-
-
-def test_a_series_in_a_folder_of_the_folder(tmp_path: Path) -> None:
-    inner = tmp_path / "DICOM" / "IM0"
-    inner.mkdir(parents=True)
-    dicom_series(inner)
-    if sys.platform != "win32":
-        (inner / "loop").symlink_to(tmp_path)
-    assert np.array_equal(read_image(tmp_path)[0].array, VOXELS)
 
 
 @pytest.mark.parametrize(

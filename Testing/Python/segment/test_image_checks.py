@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from TotalSegmentatorLib.images import Image, read_image
+from TotalSegmentatorLib.inputs import read_input
 from TotalSegmentatorLib.report import check_image, guess_modality
 
 GRID = np.diag([3.0, 3.0, 3.0, 1.0])
@@ -121,7 +122,7 @@ def test_a_small_region_is_not_called_a_small_image():
 @pytest.mark.parametrize(("written", "told"), [("CT", "CT"), ("MR", "MR"), ("PT", "")])
 def test_dicom_folder_tells_its_modality(tmp_path, ct, written, told):
     write_series(tmp_path, ct.array[:4], written)
-    image, _ = read_image(tmp_path)
+    image, _ = read_input(tmp_path)
     assert image.modality == told
     shutil.rmtree(tmp_path)
 

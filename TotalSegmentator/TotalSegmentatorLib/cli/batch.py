@@ -17,7 +17,8 @@ from ..errors import (
     SegmentationError,
     internal_error,
 )
-from ..images import IMAGE_SUFFIXES, check_output, file_suffix, read_image, whole_file
+from ..images import IMAGE_SUFFIXES, check_output, file_suffix, whole_file
+from ..inputs import read_input
 from ..jobs import Request
 from ..outputs import REPORT, is_whole, read_report, write_folder
 from ..report import input_record
@@ -64,7 +65,7 @@ def modality_of_first(paths: Sequence[Path]) -> str:
     """The modality of the first image that can be read; the others are most likely the same."""
     for path in paths:
         try:
-            return read_image(path)[0].modality
+            return read_input(path)[0].modality
         except SegmentationError:
             continue  # told when its turn comes
     return ""
@@ -136,7 +137,7 @@ def _one(
     # A folder that is the input, or lies in it, is refused here.
     check_output(folder / REPORT, overwrite=True, source=path)
     began = time.monotonic()
-    image, notices = read_image(path)
+    image, notices = read_input(path)
     source = str(path.absolute())
     if not overwrite and folder.exists():
         earlier = read_report(folder) if is_whole(folder) else {}

@@ -14,7 +14,8 @@ from ..environment import Hardware
 from ..errors import SetupError
 from ..estimate import Estimate, estimate_speeds
 from ..estimate import estimate as estimate_runs
-from ..images import crop, read_image, voxel_box
+from ..images import crop, voxel_box
+from ..inputs import read_input
 from ..jobs import Request
 from ..memory_guard import MemoryGuard, advice
 from ..remedies import Remedy
@@ -71,7 +72,7 @@ def estimate(
         region=region_from(region),
     )
     complete(request)  # what is wrong with it is said before the image is read
-    whole, _ = read_image(image)
+    whole, _ = read_input(image)
     part = crop(whole, voxel_box(whole, request.region))
     grid = (part.shape_ijk, part.spacing)
     hardware, weights = _hardware(device, engine_python), environment.weights_folder()

@@ -66,3 +66,19 @@ def region_from(text: str | None) -> tuple[Point, ...]:
             "X0,X1,Y0,Y1,Z0,Z1, e.g. -50,60,-80,40,1200,1350.",
         )
     return corners(bounds)
+
+
+def speed_from(speed: str, fast: bool, fastest: bool) -> str:
+    """The one speed that was asked for by name or by a flag; empty if none was.
+
+    :raises InputError: ``input.bad_option`` if several were.
+    """
+    flags = (("fast", fast), ("fastest", fastest), (speed, bool(speed)))
+    asked = {name for name, given in flags if given}
+    if len(asked) > 1:
+        raise InputError(
+            "input.bad_option",
+            f"The speeds {' and '.join(sorted(asked))} exclude each other.",
+            "Give one of them.",
+        )
+    return asked.pop() if asked else ""

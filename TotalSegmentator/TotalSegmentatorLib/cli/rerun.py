@@ -12,7 +12,8 @@ import typer
 
 from .. import engines
 from ..errors import InputError
-from ..images import check_output, file_suffix, read_image
+from ..images import check_output, file_suffix
+from ..inputs import read_input
 from ..jobs import Request
 from ..outputs import REPORT, SUFFIXES, load_report, write_file, write_folder
 from ..report import input_record
@@ -70,7 +71,7 @@ def rerun(
             f"{report.name} is the report to run again.",
             "Choose another output, so that both can be compared.",
         )
-    image, notices = read_image(path)
+    image, notices = read_input(path)
     same_image = input_record(image, "")["sha256"] == earlier["input"]["sha256"]
     if not same_image and image_path is None:
         raise InputError(

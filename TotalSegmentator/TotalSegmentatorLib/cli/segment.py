@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from ..images import check_output, file_suffix, read_image, voxel_box
+from ..images import check_output, file_suffix, voxel_box
+from ..inputs import read_input
 from ..jobs import Request
 from ..outputs import SUFFIXES, write_file, write_report
 from ..runs import complete
@@ -26,6 +27,7 @@ from .parameters import (
     Verbose,
     Yes,
     region_from,
+    speed_from,
 )
 from .run import prepare, run_with_bar
 
@@ -108,7 +110,7 @@ def segment(
     request = Request(
         task=task,
         engine=engine,
-        speed=_speed(speed, fast, fastest),
+        speed=speed_from("" if speed == "normal" else speed, fast, fastest) or "normal",
         structures=structure_names(structures),
         modality=modality.upper(),
         device=device,
@@ -133,7 +135,7 @@ def segment(
         paths = image_paths(images)
         settings = settings_for(modality=modality_of_first(paths))
         raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
-    image, notices = read_image(images[0])
+    image, notices = read_input(images[0])
     voxel_box(image, request.region)  # refused before anything is installed
     settings = settings_for(modality=image.modality)
     segmentation = run_with_bar(image, notices, request, settings, source=str(images[0].absolute()))
@@ -156,19 +158,6 @@ def structure_names(text: str | None) -> tuple[str, ...]:
             "Name some, e.g. liver,lungs, or leave the option out.",
         )
     return names
-
-
-def _speed(speed: str, fast: bool, fastest: bool) -> str:
-    asked = {name for name, given in (("fast", fast), ("fastest", fastest)) if given}
-    if speed != "normal":
-        asked.add(speed)
-    if len(asked) > 1:
-        raise InputError(
-            "input.bad_option",
-            f"The speeds {' and '.join(sorted(asked))} exclude each other.",
-            "Give one of them.",
-        )
-    return asked.pop() if asked else speed
 
 
 def _check_single(images: list[Path], output: Path, report: Path | None, overwrite: bool) -> None:

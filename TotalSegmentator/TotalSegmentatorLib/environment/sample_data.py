@@ -16,7 +16,7 @@ from .pypi_files import FetchError, PyPIFiles
 PACKAGE, VERSION = "TotalSegmentator", "2.18.0"
 LICENSE = "Apache-2.0"
 # Of the source archive on PyPI.
-_SHA256 = "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03"
+SOURCE_SHA256 = "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03"
 _MEMBER_FOLDER = "tests/reference_files"
 
 # The file name and SHA-256 of every member, by the field of SampleData it fills.
@@ -94,4 +94,4 @@ def is_cached(cache: Path) -> bool:
 
 def _files() -> PyPIFiles:
     sums = dict(MEMBERS.values())
-    return PyPIFiles("the sample CT", PACKAGE, VERSION, _MEMBER_FOLDER, sums, _SHA256)
+    return PyPIFiles("the sample CT", PACKAGE, VERSION, _MEMBER_FOLDER, sums, SOURCE_SHA256)

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..errors import InputError, SetupError
 
 _AGAIN = "Copy, download or export it again."
+
+
+@contextmanager
+def file_errors(name: str) -> Iterator[None]:
+    """What the file system says, also in the middle of a file on a network drive.
+
+    :raises InputError: ``input.not_found``, ``input.not_readable``.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(
+            "input.not_found", f"{name} does not exist.", "Check the path.", str(error)
+        ) from error
+    except OSError as error:
+        raise InputError(
+            "input.not_readable",
+            f"{name} cannot be read: {error.strerror or 'the file system failed'}.",
+            "Check that you may read it and that its drive is connected.",
+            str(error),
+        ) from error
 
 
 def truncated(name: str, details: str = "") -> InputError:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError
 from . import nifti
+from .failures import file_errors
 from .geometry import check_geometry
 from .image import Image, Notice
 from .nifti_header import is_nifti, is_nifti_pair_or_analyze
@@ -35,22 +34,16 @@ def file_suffix(path: Path) -> str:
 def read_image(path: str | Path) -> tuple[Image, tuple[Notice, ...]]:
     """Read a scalar 3D image that a network can work on.
 
-    :param path: NIfTI, NRRD or MetaImage file, or the folder of one DICOM series.
+    :param path: NIfTI, NRRD or MetaImage file; for DICOM see :func:`~..inputs.read_input`.
     :return: the image as int16 or float32, all voxels finite; what people should know about it.
     :raises InputError: ``input.not_found``, ``input.empty_file``, ``input.not_an_image``,
         ``input.truncated``, ``input.damaged``, ``input.not_3d``, ``input.not_scalar``,
-        ``input.bad_geometry``, ``input.too_small``, ``input.no_image``,
-        ``input.several_series``, ``input.series_geometry`` and others, each with its remedy.
+        ``input.bad_geometry``, ``input.too_small`` and others, each with its remedy.
     :raises SetupError: ``memory.image_too_large``.
     """
     path = Path(os.path.abspath(path))  # a name may begin with '-'
-    with _file_errors(path.name):
-        if path.is_dir():
-            from .dicom_folder import read_dicom_folder  # as below
-
-            image, notices = read_dicom_folder(path)
-        else:
-            image, notices = _read_file(path, as_input=True)
+    with file_errors(path.name):
+        image, notices = _read_file(path, as_input=True)
     array, value_notices = to_intensities(image.array, path.name)
     return image.with_array(array), (*notices, *value_notices)
 
@@ -61,7 +54,7 @@ def read_labelmap(path: str | Path) -> Image:
     :raises InputError: ``input.not_a_labelmap`` and those of a damaged file.
     """
     path = Path(os.path.abspath(path))
-    with _file_errors(path.name):
+    with file_errors(path.name):
         image, _ = _read_file(path, as_input=False)
     return Image(to_labels(image.array, path.name), image.ijk_to_ras)
 
@@ -72,7 +65,7 @@ def read_nifti_label_names(path: str | Path) -> dict[int, str]:
     :raises InputError: ``input.not_an_image``, ``input.damaged``.
     """
     path = Path(os.path.abspath(path))
-    with _file_errors(path.name):
+    with file_errors(path.name):
         if not is_nifti(_head(path)):
             raise _not_an_image(path.name)
         return nifti.read_label_names(path)
@@ -99,24 +92,6 @@ def _read_file(path: Path, as_input: bool) -> tuple[Image, tuple[Notice, ...]]:
         notices = check_geometry(file.ijk_to_ras, file.shape, path.name) if as_input else ()
         return file.read_voxels(), (*file.notices, *notices)
     raise _wrong_format(head, path.name)
-
-
-@contextmanager
-def _file_errors(name: str) -> Iterator[None]:
-    """What the file system says, also in the middle of a file on a network drive."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise InputError(
-            "input.not_found", f"{name} does not exist.", "Check the path.", str(error)
-        ) from error
-    except OSError as error:
-        raise InputError(
-            "input.not_readable",
-            f"{name} cannot be read: {error.strerror or 'the file system failed'}.",
-            "Check that you may read it and that its drive is connected.",
-            str(error),
-        ) from error
 
 
 def _head(path: Path) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 import slicer
 
 from ..errors import InputError
-from ..images import read_image
 from ..images.whole_file import whole_file
+from ..inputs import read_input
 from .volumes import image_to_volume
 
 
@@ -43,10 +43,10 @@ class HeadlessApplication:
         """Load an image with the same checks as everywhere.
 
         :param path: an image file, or the folder of a DICOM series.
-        :raises InputError: those of :func:`~TotalSegmentatorLib.images.read_image`.
+        :raises InputError: those of :func:`~TotalSegmentatorLib.inputs.read_input`.
         """
         path = Path(path)
-        image, _ = read_image(path)
+        image, _ = read_input(path)
         node = self.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", path.name.split(".")[0])
         image_to_volume(image, node)
         node.CreateDefaultDisplayNodes()
