@@ -50,6 +50,7 @@ bench: environments
 	@$(RUN) Benchmarks/against_official.py --stages --json Benchmarks/results/against_official.json
 	@$(RUN) Benchmarks/scaling.py --json Benchmarks/results/scaling.json
 	@$(RUN) Benchmarks/memory.py --json Benchmarks/results/memory.json
+	@$(RUN) Benchmarks/dicom_writing.py --json Benchmarks/results/dicom_writing.json
 
 pictures: demo
 	@$(RUN) Tools/make_pictures.py

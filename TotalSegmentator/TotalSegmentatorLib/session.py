@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from . import engines, environment
+from .dicom.orders import Order, Written
 from .engines.contract import DOWNLOAD, USAGE_STATISTICS, timing_key
 from .engines.known_weights import KNOWN_WEIGHTS
 from .environment import EngineEnvironment, Hardware, Observer
@@ -38,6 +39,7 @@ from .jobs import (
     Request,
     Stage,
     Warned,
+    dicom_message,
     run_message,
     workspace,
 )
@@ -149,6 +151,11 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def folder(self) -> Path:
+        """The private folder, for files that the engine process shall read or write."""
+        return self._folder
+
     def hardware(self, device: str, context: JobContext) -> Hardware | None:
         """The GPUs that the engine can use; None if none is known.
 
@@ -186,6 +193,16 @@ class Session:
         finally:
             if not self._settings.keep_files:  # the next image needs the space
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def write_dicom(self, order: Order, context: JobContext) -> Written:
+        """Let the engine process, which has the packages for it, write DICOM objects.
+
+        :param order: whose files and folder lie in :attr:`folder`.
+        :param context: receives the events.
+        :raises SegmentationError: what went wrong.
+        """
+        message = dicom_message(order.to_dict(), self._folder)
+        return Written.from_dict(self._engine.ask(message, context))
 
     def _with_weights(
         self, requests: Sequence[Request], context: JobContext

@@ -53,7 +53,7 @@ def _known(error: BaseException, details: str) -> SegmentationError | None:
             "Run the setup again.",
             details,
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return SetupError("disk.full", "The disk is full.", "Free some space.", details)
     if type(error).__module__.startswith(("requests", "urllib3")):
         return SetupError(

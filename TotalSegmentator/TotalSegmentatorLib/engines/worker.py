@@ -1,9 +1,9 @@
 """The engine process: reads commands from standard input, writes events to standard output.
 
 Started as ``python -m TotalSegmentatorLib.engines.worker``. It takes one command per line
-(``run``, ``cancel``) and serves run after run, each in a folder of its own. It ends when none has
-come for some minutes, and when standard input closes: then the application is gone, and so are the
-run's files. Every process that an engine has started ends with it.
+(``run``, ``write_dicom``, ``cancel``) and serves run after run, each in a folder of its own. It
+ends when none has come for some minutes, and when standard input closes: then the application is
+gone, and so are the run's files. Every process that an engine has started ends with it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO
 
+from ..dicom.orders import Order, Written
 from ..jobs import EngineResult, Event, Failed, Finished, JobContext, Request, Started
 from ..jobs.events import PROTOCOL, to_line
 from ..jobs.workspace import is_owned
@@ -138,6 +139,10 @@ class Worker:
         self._runs: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._context = JobContext(self.emit)
         self._kept = Kept()
+        self._work: dict[str, Callable[[Mapping[str, Any]], EngineResult | Written]] = {
+            "run": self._run,
+            "write_dicom": self._write_dicom,
+        }
 
     def emit(self, event: Event) -> None:
         try:
@@ -158,7 +163,7 @@ class Worker:
     def _take(self, command: Mapping[str, Any]) -> None:
         if command.get("v") != PROTOCOL:
             return
-        if command["command"] == "run":
+        if command["command"] in self._work:
             self._folder = Path(command["folder"])
             self._context.cancelled.clear()
             self._runs.put(command)
@@ -199,7 +204,7 @@ class Worker:
     def _answer(self, command: Mapping[str, Any]) -> Event:
         try:
             with working_in(Path(command["folder"])):
-                return Finished(self._run(command).to_dict())
+                return Finished(self._work[command["command"]](command).to_dict())
         except BaseException as error:  # SystemExit too: the official package uses it
             return Failed(classify(error).to_dict())
 
@@ -221,6 +226,11 @@ class Worker:
                     kept=self._kept,
                 )
             )
+
+    def _write_dicom(self, command: Mapping[str, Any]) -> Written:
+        from ..dicom.writing.writing import write  # highdicom takes time and memory
+
+        return write(Order.from_dict(command["order"]), self._context)
 
 
 def main(idle_s: float = _IDLE_S) -> None:

@@ -7,7 +7,7 @@ from .pool import EnginePool
 from .queue import Order, RunQueue, State
 from .request import Request
 from .result import DerivedLabels, EngineResult
-from .runner import EngineCommand, EngineProcess, run_message
+from .runner import EngineCommand, EngineProcess, dicom_message, run_message
 from .workspace import sweep, workspace
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Started",
     "State",
     "Warned",
+    "dicom_message",
     "run_message",
     "sweep",
     "workspace",

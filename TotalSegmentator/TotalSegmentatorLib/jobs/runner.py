@@ -69,6 +69,15 @@ def run_message(request: Request, image: Path, labels: Path, folder: Path) -> di
     }
 
 
+def dicom_message(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The protocol's ``write_dicom`` command: write the DICOM objects of an order.
+
+    :param order: :meth:`~..dicom.orders.Order.to_dict`.
+    :param folder: as in :func:`run_message`.
+    """
+    return {"v": PROTOCOL, "command": "write_dicom", "order": dict(order), "folder": str(folder)}
+
+
 class EngineProcess:
     """An engine process that serves run after run, and is replaced whenever it has ended.
 
@@ -93,10 +102,19 @@ class EngineProcess:
     def run(self, message: Mapping[str, Any], context: JobContext) -> EngineResult:
         """Run the engine once, to its end.
 
-        A process that ended while nobody used it is replaced without a word; one whose run ended
+        :param message: see :func:`run_message`.
+        :param context: see :meth:`ask`.
+        :raises SegmentationError: see :meth:`ask`.
+        """
+        return EngineResult.from_dict(self.ask(message, context))
+
+    def ask(self, message: Mapping[str, Any], context: JobContext) -> Mapping[str, Any]:
+        """Send a command, and give the values of its result.
+
+        A process that ended while nobody used it is replaced without a word; one whose work ended
         in another way than by a result, a cancellation or wrong input is in doubt, and is ended.
 
-        :param message: see :func:`run_message`.
+        :param message: see :func:`run_message`, :func:`dicom_message`.
         :param context: receives the events, and says when to stop.
         :raises CancelledError: if the context was cancelled.
         :raises SegmentationError: what the engine reported, or ``engine.crashed``.
@@ -144,7 +162,7 @@ class _Conversation:
         """Whether the process is there and waits for a run."""
         return not self._closed and self._process.poll() is None
 
-    def ask(self, message: Mapping[str, Any], context: JobContext) -> EngineResult:
+    def ask(self, message: Mapping[str, Any], context: JobContext) -> Mapping[str, Any]:
         """Send a command and listen until its result or its failure comes.
 
         Unless the process is known to be fit for another command then, it is ended.
@@ -169,12 +187,12 @@ class _Conversation:
         except OSError:
             pass  # the process has ended; _listen() finds out why
 
-    def _listen(self) -> EngineResult:
+    def _listen(self) -> Mapping[str, Any]:
         give_up_at: float | None = None
         while give_up_at is None or time.monotonic() < give_up_at:
             try:
                 result = self._handle(self._events.get(timeout=0.1))
-                if result:
+                if result is not None:
                     return result
             except queue.Empty:
                 if not any(reader.is_alive() for reader in self._readers):
@@ -188,14 +206,14 @@ class _Conversation:
         self._context.check()
         raise self._crash()
 
-    def _handle(self, event: Event) -> EngineResult | None:
+    def _handle(self, event: Event) -> Mapping[str, Any] | None:
         if isinstance(event, Log):
             self._tail.append(event.text)
         else:
             self.answered = True
         if isinstance(event, Finished):
             self._usable = True
-            return EngineResult.from_dict(event.result)
+            return event.result
         if isinstance(event, Failed):
             error = event.exception()
             self._usable = isinstance(error, (CancelledError, InputError))

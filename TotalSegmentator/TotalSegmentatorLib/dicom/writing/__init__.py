@@ -1,0 +1,1 @@
+"""Writing DICOM objects: runs in the engine process, whose packages can (highdicom)."""
