@@ -14,6 +14,7 @@ from ..errors import EXIT_INTERNAL, CancelledError, SegmentationError
 from . import (
     bundle,
     demo,
+    dicom,
     doctor,
     environment,
     estimate,
@@ -57,6 +58,7 @@ def _options(
 
 app.command("segment", epilog=segment.EXAMPLES)(segment.segment)
 app.command("rerun", epilog=rerun.EXAMPLES)(rerun.rerun)
+app.command("dicom", cls=dicom.Command, epilog=dicom.EXAMPLES)(dicom.dicom)
 app.command("estimate", epilog=estimate.EXAMPLES)(estimate.estimate)
 app.command("demo")(demo.demo)
 app.command("tasks")(tasks.tasks)

@@ -10,7 +10,7 @@ from .. import environment
 from ..errors import SetupError
 from ..images import Image, Notice
 from ..jobs import Request
-from ..runs import check, complete
+from ..runs import Runs, check, complete
 from ..segment import Segmentation, segment
 from ..session import Settings
 from .console import progress_bar, say
@@ -35,9 +35,24 @@ def prepare(
     runs = complete(request, modality)
     if runs.sentence:
         say.line(runs.sentence)
+    settings = general_settings(yes, engine_python, keep_files, fall_back, anyway)
+    return allowing_weights(runs, settings)
+
+
+def general_settings(
+    yes: bool,
+    engine_python: Path | None,
+    keep_files: bool = False,
+    fall_back: bool = False,
+    anyway: bool = False,
+) -> Settings:
+    """The settings for runs of any request, after installation, if that is allowed.
+
+    :raises SetupError: there is no engine.
+    """
     if engine_python is None and not environment.is_ready(environment.default_folder()) and yes:
         make_engine(yes)
-    settings = Settings(
+    return Settings(
         environment.find_engine(engine_python),
         yes,
         keep_files=keep_files,
@@ -46,10 +61,17 @@ def prepare(
         skip_memory_check=anyway,
         usage_statistics=environment.load_settings().usage_statistics,
     )
+
+
+def allowing_weights(runs: Runs, settings: Settings) -> Settings:
+    """The same settings, or such that allow a download, if runs need one and the answer is yes.
+
+    :raises SetupError: see :func:`~..runs.check`.
+    """
     try:
         check(runs, settings)
     except SetupError as error:
-        if error.code != "weights.missing" or yes:
+        if error.code != "weights.missing" or settings.may_download:
             raise
         try:
             agree(f"{error.message} Download them now?", error.message)
