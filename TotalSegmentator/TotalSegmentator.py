@@ -34,6 +34,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from TotalSegmentatorWidgets.DicomLogic import DicomLogic
 from TotalSegmentatorWidgets.SetupLogic import SetupLogic
 
 from TotalSegmentatorLib import catalog, engines, environment, history, jobs
@@ -234,7 +235,7 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.optionsForm = OptionsForm(ui.engineOptionsWidget, self.onOptionsChanged)
         self.devicePicker = DevicePicker(ui, self.onDeviceChanged, self.onRefreshDevices)
         self.resultsView = ResultsView(ui)
-        self.exporter = Exporter(ui, self.runs)
+        self.exporter = Exporter(ui, self.logic, self.runs)
         self.setupView = SetupView(ui, self.logic, self.runs, self.onSetupChanged)
         self.surfaceView = SurfaceView(ui, self.runs.showError)
         for mode, title in (
@@ -780,12 +781,13 @@ class Pulse:
 #
 # TotalSegmentatorLogic
 #
-class TotalSegmentatorLogic(SetupLogic, ScriptedLoadableModuleLogic):
+class TotalSegmentatorLogic(SetupLogic, DicomLogic, ScriptedLoadableModuleLogic):
     """Segments volume nodes; also for scripts, without the panel and without Qt.
 
     The new calls are :meth:`segment`, :meth:`segmentSequence`, :meth:`restorePrevious`, and those
-    of :class:`SetupLogic`. What begins with ``start`` returns at once a job, for which ``wait()``
-    waits. The others keep the names that scripts for the former extension use.
+    of :class:`DicomLogic` and :class:`SetupLogic`. What begins with ``start`` returns at once a
+    job, for which ``wait()`` waits. The others keep the names that scripts for the former
+    extension use.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Files of a segmentation: labels, surfaces, DICOM."""
+"""A segmentation as files: labels and surfaces, and DICOM in Slicer's database."""
 
 import functools
 import queue
@@ -22,10 +22,14 @@ from TotalSegmentatorLib.images.mesh_files import (
     write_stl,
 )
 from TotalSegmentatorLib.jobs import Job, JobContext, Progress, Stage
+from TotalSegmentatorLib.scene import SceneJob
 from TotalSegmentatorLib.scene.exports import surface_meshes, take_labelmaps, write_labels
 from TotalSegmentatorLib.scene.surfaces import SurfaceBuilder
 
+from .ConsentDialog import Begin
+
 _FOLDER_KEY = "TotalSegmentator/ExportFolder"
+_LABELMAP_KEY = "TotalSegmentator/DicomLabelmap"
 _STEP_S = 0.02  # of each poll for surfaces; a step may take as long again
 _LOOK_S = 0.05
 _SHARE_OF_SURFACES = 0.8
@@ -43,6 +47,12 @@ class ExportHooks(Protocol):
         :param whenDone: called once when the job has ended, well or not.
         """
 
+    def follow(self, begin: Begin, whenDone: Callable[[SceneJob], None]) -> None:
+        """Do the same with a job of the logic, which ``begin`` starts.
+
+        :raises SegmentationError: what ``begin`` raises.
+        """
+
     def say(self, text: str) -> None:
         """Show a sentence."""
 
@@ -54,25 +64,37 @@ class Exporter:
     """The export buttons. Questions first, then the work in a thread; one export at a time.
 
     :param ui: the panel's widgets.
+    :param logic: the module's logic.
     :param hooks: what the panel does.
     """
 
-    def __init__(self, ui, hooks: ExportHooks) -> None:
+    def __init__(self, ui, logic, hooks: ExportHooks) -> None:
+        self._logic = logic
         self._hooks = hooks
         self._node: slicer.vtkMRMLSegmentationNode | None = None
         self._busy = False
         self._atEnd: Callable[[], None] = lambda: None
-        self._dicomButton = ui.exportDicomButton
+        self._labelmapBox = ui.dicomLabelmapCheckBox
         self._buttons = (
+            ui.exportDicomButton,
             ui.exportNiftiButton,
             ui.exportStlButton,
             ui.exportObjButton,
             ui.exportGltfButton,
         )
-        actions = (self._exportNifti, self._exportStl, self._exportObj, self._exportGltf)
+        actions = (
+            self._saveToDicom,
+            self._exportNifti,
+            self._exportStl,
+            self._exportObj,
+            self._exportGltf,
+        )
         for button, action in zip(self._buttons, actions, strict=True):
             button.connect("clicked()", functools.partial(self._ifThere, action))
-        self._dicomButton.connect("clicked()", functools.partial(self._ifThere, self._exportDicom))
+        self._labelmapBox.checked = slicer.util.settingsValue(
+            _LABELMAP_KEY, False, converter=slicer.util.toBool
+        )
+        self._labelmapBox.connect("clicked(bool)", self._onLabelmapClicked)
         self._update()
 
     def setNode(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
@@ -84,13 +106,6 @@ class Exporter:
         possible = self._node is not None and not self._busy
         for button in self._buttons:
             button.enabled = possible
-        installed = _canExportDicom()
-        self._dicomButton.enabled = possible and installed
-        self._dicomButton.toolTip = (
-            _("Open Slicer's DICOM export for the segmentation.")
-            if installed
-            else _("To write DICOM segmentations, install the extension QuantitativeReporting.")
-        )
 
     def _ifThere(self, action: Callable[[], None]) -> None:
         """Do what a button is for, unless the segmentation has left the scene."""
@@ -212,11 +227,35 @@ class Exporter:
             )
         self._hooks.say(text)
 
-    def _exportDicom(self) -> None:
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-        dialog = slicer.qSlicerDICOMExportDialog(None)
-        dialog.setMRMLScene(slicer.mrmlScene)
-        dialog.execDialog(hierarchy.GetItemByDataNode(self._node))
+    # DICOM
+
+    def _saveToDicom(self) -> None:
+        begin = functools.partial(
+            self._logic.startSaveToDICOM, self._node, labelmap=self._labelmapBox.checked
+        )
+        try:
+            self._hooks.follow(lambda onEvent: begin(onEvent=onEvent), self._onSaved)
+        except SegmentationError as error:
+            self._hooks.showError(error)
+            return
+        self._busy = True
+        self._update()
+
+    def _onSaved(self, job: SceneJob) -> None:
+        self._busy = False
+        self._update()
+        if job.error is not None:
+            return
+        sentences = [_("Saved in the DICOM database, in the study of the images.")]
+        if not hasattr(slicer.modules, "quantitativereporting"):
+            sentences.append(
+                _("To load it from there, install the extension QuantitativeReporting.")
+            )
+        sentences += [notice.message for notice in job.result.notices]
+        self._hooks.say(" ".join(sentences))
+
+    def _onLabelmapClicked(self, checked: bool) -> None:
+        slicer.app.settings().setValue(_LABELMAP_KEY, checked)
 
 
 class _MeshExport:
@@ -278,12 +317,6 @@ class _MeshExport:
             if isinstance(answer, SegmentationError):
                 raise answer
             return answer
-
-
-def _canExportDicom() -> bool:
-    return hasattr(slicer, "qSlicerDICOMExportDialog") and hasattr(
-        slicer.modules, "quantitativereporting"
-    )
 
 
 def _lastFolder() -> Path:

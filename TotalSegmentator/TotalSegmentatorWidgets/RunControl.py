@@ -287,6 +287,16 @@ class RunControl:
 
     def start(self, job: Job, whenDone: Callable[[Job], None]) -> None:
         """Start a job beside whatever runs, and show what it tells and what goes wrong."""
+        self.follow(
+            lambda onEvent: self._logic.followJob(job.start(onEvent)), lambda _: whenDone(job)
+        )
+
+    def follow(self, begin: Begin, whenDone: Callable[[SceneJob], None]) -> None:
+        """Do what :meth:`start` does with a job of the logic.
+
+        :param begin: starts it; called with what receives its events.
+        :raises SegmentationError: what it raises.
+        """
 
         def end(following: SceneJob) -> None:
             self._beside.remove(following)
@@ -294,10 +304,10 @@ class RunControl:
                 self.showError(following.error)
             elif not self.busy:
                 self.showProgress(1.0, None)
-            whenDone(job)
+            whenDone(following)
             self._panel.onRunsChanged()
 
-        following = self._logic.followJob(job.start(self._onSideEvent))
+        following = begin(self._onSideEvent)
         self._beside.append(following)
         self._startedAt = time.monotonic()
         self._phrase = ""

@@ -18,6 +18,7 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import (
     core_modules,
+    dicom_database,
     event_loop,
     parameters,
     pictures,
@@ -58,6 +59,7 @@ class Host:
         core_modules.install(self.app.applicationLogic())
         self._items = core_modules.HierarchyItems(slicer.mrmlScene)
         subject_hierarchy.install()
+        self._database = dicom_database.install()
         self.mainWindow = self.app._window
         self._observers = SceneObservers(slicer.mrmlScene)
         self._quit = False
@@ -169,6 +171,7 @@ class Host:
         QtCore.QSettings().clear()
         subject_hierarchy.forget()
         sample_data.forget()
+        self._database.closeDatabase()
         themes.apply("light")
         DIALOGS.clear()
         QDesktopServices.opened.clear()

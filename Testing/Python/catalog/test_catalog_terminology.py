@@ -14,6 +14,7 @@ from SampleData import slicer_terminologies
 
 from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.catalog import Code
+from TotalSegmentatorLib.catalog.terminology import parse_entry
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RESOURCES = REPOSITORY / "TotalSegmentator" / "Resources"
@@ -58,6 +59,24 @@ def test_entry_string() -> None:
         "~Anatomic codes - DICOM master list"
         "~SCT^64033007^Kidney~SCT^7771000^Left"
     )
+
+
+def test_entries_are_read_back() -> None:
+    for structure in catalog.structures():
+        assert parse_entry(structure.terminology_entry()) == structure.codes
+        assert parse_entry(structure.terminology_entry() + "|") == structure.codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("", (None,) * 5),
+        ("List~SCT^1^One", (Code("SCT", "1", "One"), None, None, None, None)),
+        ("List~SCT^^One~SCT^2^Two~^^|", (None, Code("SCT", "2", "Two"), None, None, None)),
+    ],
+)
+def test_codes_that_are_not_whole_are_none(text: str, codes: tuple[Code | None, ...]) -> None:
+    assert parse_entry(text) == codes
 
 
 def test_slicer_reads_the_same_codes_from_every_entry(logic: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import nibabel
 import numpy as np
@@ -66,7 +65,7 @@ def hooks(host):
 def exporter(ui, hooks):
     from TotalSegmentatorWidgets.Exporter import Exporter
 
-    return Exporter(ui, hooks)
+    return Exporter(ui, SimpleNamespace(), hooks)
 
 
 @pytest.fixture
@@ -306,38 +305,3 @@ def test_unexpected_failure_of_surfaces_ends_the_export(ui, node, hooks, host, f
     hooks.finish()
     assert [error.code for error in hooks.errors] == ["engine.internal"]
     assert "a filter failed" in hooks.errors[0].details
-
-
-class ExportDialog:
-    """The shape of Slicer's own dialog."""
-
-    shown: ClassVar[list] = []
-
-    def __init__(self, parent) -> None:
-        self._scene = None
-
-    def setMRMLScene(self, scene) -> None:
-        self._scene = scene
-
-    def execDialog(self, item: int) -> bool:
-        self.shown.append((self._scene, item))
-        return True
-
-
-def test_dicom_button_says_what_to_install(ui, exporter, node):
-    assert not ui.exportDicomButton.enabled
-    assert "install the extension QuantitativeReporting" in ui.exportDicomButton.toolTip
-
-
-def test_dicom_button_opens_slicers_own_dialog(ui, exporter, node, monkeypatch):
-    monkeypatch.setattr(slicer, "qSlicerDICOMExportDialog", ExportDialog, raising=False)
-    monkeypatch.setattr(slicer.modules, "quantitativereporting", SimpleNamespace(), raising=False)
-    exporter.setNode(node)
-    assert ui.exportDicomButton.enabled
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    item = hierarchy.GetItemByDataNode(node)
-    assert item
-    ui.exportDicomButton.click()
-    assert ExportDialog.shown == [(slicer.mrmlScene, item)]
-    exporter.setNode(None)
-    assert not ui.exportDicomButton.enabled

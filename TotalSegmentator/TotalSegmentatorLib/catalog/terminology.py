@@ -8,6 +8,8 @@ from dataclasses import dataclass
 TERMINOLOGY_CONTEXT = "Segmentation category and type - TotalSegmentator"
 #: Name of the list of anatomic regions that Slicer ships.
 ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
+# Of the codes in an entry; the names of the lists that they come from stand between.
+_PLACES = (1, 2, 3, 5, 6)
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,18 @@ def serialize_entry(
 
 def _serialize_code(code: Code | None) -> str:
     return f"{code.scheme}^{code.value}^{code.meaning}" if code else "^^"
+
+
+def parse_entry(text: str) -> tuple[Code | None, ...]:
+    """Category, type, type modifier, region and region modifier of a terminology entry.
+
+    Entries of other modules and of older scripts may be shorter, or end with ``|``. A code that
+    lacks its scheme, value or meaning is None.
+    """
+    parts = text.rstrip("|").split("~")
+    return tuple(_parse_code(parts[n]) if n < len(parts) else None for n in _PLACES)
+
+
+def _parse_code(text: str) -> Code | None:
+    values = text.split("^")
+    return Code(*values) if len(values) == 3 and all(values) else None

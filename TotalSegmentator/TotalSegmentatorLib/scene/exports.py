@@ -42,7 +42,8 @@ from .nodes import (
     named_segments,
     segment_tag,
 )
-from .volumes import matrix_to_array, oriented_to_image
+from .segmentations import _volume_to_segmentation
+from .volumes import matrix_to_array, oriented_to_image, volume_to_image
 
 _NAME = "The segmentation"
 _PART_OF_A_VOXEL = 1e-3
@@ -62,9 +63,10 @@ class Labelmaps:
     :param layers: one per labelmap, each on a grid of its own, in the node's coordinates.
     :param empty: segments that have no labelmap, each with the name of its label.
     :param order: the ids of all segments; of those that overlap, the later one is seen.
-    :param grid: the grid of the reference volume, None if the node has none; its voxels do not
-        matter.
-    :param to_world: (4, 4), from the node's coordinates to RAS mm.
+    :param grid: the grid that is wanted, in the node's coordinates; None if there is none. Its
+        voxels do not matter.
+    :param to_world: (4, 4), from the node's coordinates to RAS mm; of a volume, if its voxels are
+        wanted.
     """
 
     layers: tuple[Layer, ...]
@@ -74,13 +76,13 @@ class Labelmaps:
     to_world: np.ndarray
 
     def on_one_grid(self) -> list[Layer]:
-        """Layers on a common grid in world coordinates, as few as overlaps allow.
+        """Layers on a common grid in the coordinates that are wanted, as few as overlaps allow.
 
         Of segments that overlap, the later one is in a later layer, so that it is seen if the
         layers are merged, as in Slicer.
 
-        The grid is that of the reference volume, as in Slicer's own export: voxels beyond it are
-        left out. Without a reference volume it is the first labelmap's, large enough for all. A
+        The grid is that of the volume, as in Slicer's own export: voxels beyond it are left out.
+        Without a volume it is the first labelmap's, large enough for all. A
         labelmap on the same voxels is put in its place; one on another grid is resampled, where
         each voxel gets the label that it lies in. If a transform shears the grid, which most
         programs cannot read, all is resampled to a straight grid around it.
@@ -128,12 +130,17 @@ class Labelmaps:
         return labels_on_grid(moved, _grid(*straight_grid(moved.ijk_to_ras, moved.array.shape)))
 
 
-def take_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> Labelmaps:
+def take_labelmaps(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    volume_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> Labelmaps:
     """Take the labelmaps of a segmentation from the scene, with the segments as they are now.
 
     The voxels are copied, so that people may edit the segmentation in the meantime (about 50 ms for
     100 MB).
 
+    :param volume_node: whose voxels and coordinates are wanted; None for the grid of the node's
+        reference volume in the world.
     :raises InputError: ``output.empty``, ``output.not_labelmaps``, ``output.nonlinear_transform``;
         ``output.too_large`` and ``input.bad_geometry`` if the node's geometry is that of no image.
     """
@@ -141,8 +148,7 @@ def take_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> Labelma
     if not segmentation.GetNumberOfSegments():
         raise _empty()
     check_labelmaps(segmentation)
-    grid = _reference_grid(segmentation)
-    to_world = _to_world(segmentation_node)
+    grid, to_world = _wanted_grid(segmentation_node, volume_node)
     groups: dict[slicer.vtkOrientedImageData | None, list[SegmentRecord]] = {}
     for id, segment in named_segments(segmentation):
         labelmap = segment.GetRepresentation(BINARY)
@@ -223,6 +229,19 @@ def surface_meshes(
 
 def _empty() -> InputError:
     return InputError("output.empty", "There is no segment with voxels to export.")
+
+
+def _wanted_grid(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    volume_node: slicer.vtkMRMLScalarVolumeNode | None,
+) -> tuple[Image | None, np.ndarray]:
+    """What :class:`Labelmaps` calls grid and to_world."""
+    if volume_node is None:
+        return _reference_grid(segmentation_node.GetSegmentation()), _to_world(segmentation_node)
+    image = volume_to_image(volume_node)
+    to_segmentation = _volume_to_segmentation(volume_node, segmentation_node)
+    grid = _grid(to_segmentation @ image.ijk_to_ras, image.array.shape)
+    return grid, np.linalg.inv(to_segmentation)
 
 
 def _to_world(segmentation_node: slicer.vtkMRMLSegmentationNode) -> np.ndarray:

@@ -35,7 +35,8 @@ IMPORT_MODES = ("replace", "append", "update")
 GROUP_TAG = "TotalSegmentator.group"
 #: The node attributes that tell of the last import begin with it.
 ATTRIBUTE_PREFIX = "TotalSegmentator."
-_DEMO = ATTRIBUTE_PREFIX + "demo"
+#: One of them, and a tag of the segments of such a run: whether a demo model made it.
+DEMO = ATTRIBUTE_PREFIX + "demo"
 #: What these attributes said before, where segments of earlier imports stay: a list, as JSON.
 _EARLIER = ATTRIBUTE_PREFIX + "earlier"
 
@@ -159,6 +160,9 @@ def import_layers(
     move = check_import(segmentation_node, volume_node, mode)
     new = [named for layer in layers for named in _new_segments(layer, move)]
     looked_for = {name for layer in layers for name in layer.label_names.values()}
+    if provenance.get("demo") == "true":  # which goes along if people copy a segment
+        for _, segment in new:
+            segment.SetTag(DEMO, "true")
     content = slicer.vtkSegmentation()
     content.SetSourceRepresentationName(BINARY)
     # What the user chose for surfaces, e.g. the smoothing, is kept with the content.
@@ -437,8 +441,8 @@ def _earlier_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
     history = json.loads(told.pop(_EARLIER, "[]"))
     last = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in told.items()}
     kept = {_EARLIER: json.dumps([*history, last], ensure_ascii=False)}
-    if told.get(_DEMO) == "true":  # a mark that must not get lost
-        kept[_DEMO] = "true"
+    if told.get(DEMO) == "true":  # a mark that must not get lost
+        kept[DEMO] = "true"
     return kept
 
 
