@@ -6,10 +6,10 @@ Runs in the engine environment; needs neither torch nor weights:
     python Tools/build_catalog.py            # writes catalog/data/{tasks.json,structures.csv}
     python Tools/build_catalog.py --check    # exits with 1 if the committed tables differ
 
-``tasks.json`` is made from the registry, with titles and groups from ``catalog_inputs/tasks.csv``.
+``tasks.json`` is made from the registry and, for the engines that are not nnU-Net's, from the label
+tables in ``catalog_inputs/``; with titles and groups from ``catalog_inputs/tasks.csv``.
 ``structures.csv`` is kept by hand: every class of every task needs a row there. Only two things are
-written into it: the column ``tasks``, from the registry and from the label tables of the other
-engines in ``catalog_inputs/``, and a colour where a row has none.
+written into it: the column ``tasks``, from the same sources, and a colour where a row has none.
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ INPUTS = Path(__file__).parent / "catalog_inputs"
 DATA = REPOSITORY / "TotalSegmentator" / "TotalSegmentatorLib" / "catalog" / "data"
 DEMO = Path("Models") / "Demo"
 TABLE = DATA / "structures.csv"
-NV_SETS = ("nv_ct_body", "nv_mri_body", "nv_mri_brain")
 SPEEDS = {"default": "normal", "fast": "fast", "fastest": "fastest"}
 PLANS = "nnUNetPlans"  # default of the package's API
 # The engines that run the tasks of the package, and a model folder; the preferred one first.
 TASK_ENGINES = ("nnunet", "totalsegmentator")
 FOLDER_ENGINES = ("nnunet",)
+MONAI_RELEASE = "MONAI/wholeBody_ct_segmentation/resolve/0.2.5/models"
+NV_RELEASE = "nvidia/NV-Segment-CTMR/resolve/main/vista3d_pretrained_model"
+NV_MODALITIES = {"nv_ct_body": "CT", "nv_mri_body": "MR", "nv_mri_brain": "MR"}
+# Numbers of NV-Segment that are no labels: its makers withdrew them, or they stand for others.
+NV_NO_LABELS = {16, 129, 130, 131, 133, *range(137, 146), 162} | {2, 20, 21}
+# From here on they are regions of the brain, which in MR have a task of their own.
+NV_FIRST_OF_BRAIN = 214
 # The package crops with this margin, whatever the task says, unless another task's model crops.
 CROP_MARGIN_MM = (20, 20, 20)
 # Label maps of the models that a task consists of, and which model gives which.
@@ -56,8 +62,8 @@ PARTS = {
 def main() -> int:
     check = check_parser(__doc__.splitlines()[0]).parse_args().check
     files = {
+        TABLE: _csv_text(build_structures()),  # first: it tells which rows it lacks
         DATA / "tasks.json": _json_text(build_tasks()),
-        TABLE: _csv_text(build_structures()),
     }
     return write_or_compare(files, check)
 
@@ -75,6 +81,10 @@ def build_tasks() -> dict[str, Any]:
             tasks.append(_common(text, TASK_ENGINES) | _official_task(text["id"]))
         elif text["id"] == "demo" and (_demo_folder() / "dataset.json").is_file():
             tasks.append(_common(text, FOLDER_ENGINES) | _demo_task())
+        elif text["id"] == "wholebody_ct":
+            tasks.append(_common(text, ["monai_bundle"]) | _whole_body_task())
+        elif text["id"] in NV_MODALITIES:
+            tasks.append(_common(text, ["nv_segment"]) | _nv_task(text["id"]))
     return {"source": f"TotalSegmentator {registry.package_version()}", "tasks": tasks}
 
 
@@ -92,6 +102,7 @@ def _common(text: Mapping[str, str], engines: Sequence[str]) -> dict[str, Any]:
         "engines": list(engines),
         "region": text["region"],
         "hidden": text["hidden"] == "yes",
+        **{key: text[key] for key in ("family", "terms") if text[key]},
     }
 
 
@@ -190,6 +201,62 @@ def _demo_task() -> dict[str, Any]:
     }
 
 
+def _whole_body_task() -> dict[str, Any]:
+    rows = _read_table(INPUTS / "wholebody_ct_labels.csv")
+    fine = _checkpoint("MONAI_wholeBody_ct_1.5mm", MONAI_RELEASE, "model.pt", 1.5)
+    rough = _checkpoint("MONAI_wholeBody_ct_3mm", MONAI_RELEASE, "model_lowres.pt", 3.0)
+    return {
+        "modality": "CT",
+        "licensed": False,
+        "speeds": {"normal": [fine], "fast": [rough]},
+        "labels": {row["label"]: row["name"] for row in rows},
+    }
+
+
+def _nv_task(id: str) -> dict[str, Any]:
+    """A task of NV-Segment: the labels of its set, and what it knows besides in such images."""
+    ids = _ids(_read_table(TABLE))
+    rows = _nv_labels(id)
+    return {
+        "modality": NV_MODALITIES[id],
+        "licensed": False,
+        "speeds": {"normal": [_checkpoint("NV_Segment_CTMR", NV_RELEASE, "model.pt", 1.5)]},
+        "labels": {row["label"]: ids[row["name"]] for row in rows},
+        "on_request": [ids[row["name"]] for row in rows if not row[id]],
+    }
+
+
+def _nv_labels(id: str) -> list[dict[str, str]]:
+    """The rows of ``nv_segment_labels.csv`` that a task can give."""
+    rows = _read_table(INPUTS / "nv_segment_labels.csv")
+    return [row for row in rows if row[id] or _is_on_request(row, id)]
+
+
+def _is_on_request(row: Mapping[str, str], id: str) -> bool:
+    number, modality = int(row["label"]), NV_MODALITIES[id]
+    return (
+        id != "nv_mri_brain"
+        and (modality == "CT" or number < NV_FIRST_OF_BRAIN)
+        and number not in NV_NO_LABELS
+        and (modality in row["modalities"].split() or not row["modalities"])
+    )
+
+
+def _checkpoint(folder: str, release: str, file: str, spacing_mm: float) -> dict[str, Any]:
+    """A model that is one file."""
+    return {
+        "dataset_id": 0,
+        "folder": folder,
+        "release": release,
+        "trainer": "",
+        "plans": "",
+        "configuration": "",
+        "folds": [],
+        "spacing_mm": [spacing_mm] * 3,
+        "checkpoint": file,
+    }
+
+
 def build_structures() -> list[dict[str, str]]:
     """The rows of ``structures.csv`` with the tasks as they are now, and without gaps of colour.
 
@@ -197,7 +264,7 @@ def build_structures() -> list[dict[str, str]]:
     """
     rows = _read_table(TABLE)
     where = _tasks_by_class()
-    found = {name: row["id"] for row in rows for name in _names(row)}
+    found = _ids(rows)
     missing = where.keys() - found.keys()
     if missing:
         raise SystemExit(f"structures.csv lacks a row for: {', '.join(sorted(missing))}")
@@ -210,6 +277,11 @@ def build_structures() -> list[dict[str, str]]:
     return rows
 
 
+def _ids(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The id of the row for every name that stands in the table."""
+    return {name: row["id"] for row in rows for name in _names(row)}
+
+
 def _names(row: Mapping[str, str]) -> Iterator[str]:
     """Id and aliases of a row: what tasks of any engine call it."""
     yield row["id"]
@@ -217,14 +289,13 @@ def _names(row: Mapping[str, str]) -> Iterator[str]:
 
 
 def _tasks_by_class() -> dict[str, list[str]]:
-    """Which tasks give a class, for all engines."""
+    """Which tasks give a class, for all engines; ``nv_segment`` stands for all of its labels."""
     maps = {id: _labels(names).values() for id, names in map_to_binary.class_map.items()}
     maps["demo"] = _demo_task()["labels"].values()
-    maps["wholebody_ct"] = [row["name"] for row in _read_table(INPUTS / "wholebody_ct_labels.csv")]
-    rows = _read_table(INPUTS / "nv_segment_labels.csv")
-    for id in NV_SETS:
-        maps[id] = [row["name"] for row in rows if row[id]]
-    maps["nv_segment"] = [row["name"] for row in rows]
+    maps["wholebody_ct"] = _whole_body_task()["labels"].values()
+    for id in NV_MODALITIES:
+        maps[id] = [row["name"] for row in _nv_labels(id)]
+    maps["nv_segment"] = [row["name"] for row in _read_table(INPUTS / "nv_segment_labels.csv")]
     where: dict[str, list[str]] = {}
     for id, names in maps.items():
         for name in names:

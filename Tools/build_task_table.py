@@ -50,7 +50,7 @@ def build(rows: Sequence[dict[str, Any]]) -> str:
     """
     lines = ["| Task | Code path | Parity run | Real plans seen |", "|---|---|---|---|"]
     for task in tasks():
-        if not task.model_folder:
+        if "totalsegmentator" in task.engines:
             own = [row for row in rows if row["task"] == task.id]
             lines.append(f"| `{task.id}` | {_path(own)} | {_counts(own)} | no |")
     kinds = len({row["kind"] for row in rows if row["kind"]})

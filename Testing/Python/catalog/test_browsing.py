@@ -13,7 +13,7 @@ from TotalSegmentatorLib.catalog.browsing import (
     search_tasks,
     search_words,
     structures_by_group,
-    tasks_by_region,
+    tasks_by_group,
 )
 from TotalSegmentatorLib.catalog.structures import GROUPS
 
@@ -24,13 +24,26 @@ def offered(modality: str) -> list[str]:
     return [s.id for drawer in structures_by_group(modality).values() for s in drawer]
 
 
-def test_every_listed_task_stands_once_in_its_region():
-    regions = tasks_by_region()
-    assert sum(map(len, regions.values())) == len(LISTED)
-    assert all(task.region == region for region, found in regions.items() for task in found)
-    assert next(iter(regions)) == LISTED[0].region
-    for region, found in regions.items():
-        assert list(found) == [task for task in LISTED if task.region == region]
+def test_every_listed_task_stands_once_in_its_group():
+    groups = tasks_by_group()
+    assert sum(map(len, groups.values())) == len(LISTED)
+    assert next(iter(groups)) == LISTED[0].region
+    for group, found in groups.items():
+        assert list(found) == [task for task in LISTED if (task.family or task.region) == group]
+    assert list(groups)[-2:] == ["MONAI whole-body CT", "NV-Segment-CTMR"]
+    assert [task.id for task in groups["NV-Segment-CTMR"]] == [
+        "nv_ct_body",
+        "nv_mri_body",
+        "nv_mri_brain",
+    ]
+
+
+def test_models_of_other_makers_are_found_by_their_name():
+    assert list(search_tasks("monai")) == ["wholebody_ct"]
+    assert search_tasks("nv-segment brain")["nv_mri_brain"] == ()
+    assert "nv_ct_body" in search_tasks("lung tumor")
+    assert "lung_tumor" in offered("CT") and "lung_tumor" not in offered("MR")
+    assert [task.id for task in giving_tasks("lung_tumor")] == ["nv_ct_body"]
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])

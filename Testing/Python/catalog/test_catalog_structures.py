@@ -93,8 +93,9 @@ def test_sets_of_the_foundation_model(task: str) -> None:
     names = [row["name"] for row in NV_LABELS if row[task]]
     assert len(names) == NV_SETS[task]
     # Every label of a set is a structure of its own.
-    assert {catalog.structure(name).id for name in names} == {s.id for s in BY_TASK[task]}
-    assert len(BY_TASK[task]) == NV_SETS[task]
+    ids = {catalog.structure(name).id for name in names}
+    assert ids == set(catalog.task(task).default_labels.values()) <= {s.id for s in BY_TASK[task]}
+    assert len(ids) == NV_SETS[task]
 
 
 def test_ids_names_and_aliases_stand_for_one_structure_each() -> None:

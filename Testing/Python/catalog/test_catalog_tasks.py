@@ -35,6 +35,9 @@ def test_task_is_complete(task: catalog.Task) -> None:
     assert task.engine == task.engines[0] and set(task.engines) <= engines.specs().keys()
     assert task.modality in ("CT", "MR")
     assert task.labels and min(task.labels) >= 1
+    assert task.default_labels and task.on_request <= set(task.labels.values())
+    assert not task.terms or catalog.terms(task.terms).sentence
+    assert bool(task.family) == bool(task.terms) == (task not in OFFICIAL and task.id != "demo")
     assert len(set(task.labels.values())) == len(task.labels)
     assert "normal" in task.speeds and set(task.speeds) <= set(catalog.SPEEDS)
 
@@ -88,6 +91,61 @@ def test_required_models(
 ) -> None:
     models = catalog.task(id).required_models(speed, structures, robust_crop=robust)
     assert numbers(models) == expected
+
+
+@pytest.mark.parametrize(
+    ("id", "engine", "modality", "default", "on_request"),
+    [
+        ("wholebody_ct", "monai_bundle", "CT", 104, 0),
+        ("nv_ct_body", "nv_segment", "CT", 117, 73),
+        ("nv_mri_body", "nv_segment", "MR", 50, 9),
+        ("nv_mri_brain", "nv_segment", "MR", 132, 0),
+    ],
+)
+def test_tasks_of_other_networks(
+    id: str, engine: str, modality: str, default: int, on_request: int
+) -> None:
+    task = catalog.task(id)
+    assert (task.engines, task.modality) == ((engine,), modality)
+    assert (len(task.default_labels), len(task.on_request)) == (default, on_request)
+    assert len(task.labels) == default + on_request
+    assert list(task.labels) == sorted(task.labels)
+    for speed, models in task.speeds.items():
+        (model,) = models
+        assert task.required_models(speed) == task.required_models(speed, task.labels.values())
+        assert model.checkpoint.endswith(".pt") and model.key == model.folder
+        assert (model.dataset_id, model.trainer, model.folds) == (0, "", ())
+
+
+def test_labels_of_the_foundation_model_are_its_own_numbers() -> None:
+    body, brain = catalog.task("nv_ct_body"), catalog.task("nv_mri_brain")
+    assert (body.labels[1], body.labels[14], body.labels[18]) == ("liver", "kidney_left", "rectum")
+    assert set(brain.labels) == set(range(214, 346))
+    assert "rectum" in body.on_request and "lung_tumor" in body.on_request
+    withdrawn = {16, 129, 130, 131, 133, *range(137, 146), 162}
+    for task in (body, catalog.task("nv_mri_body"), brain):
+        assert not {2, 20, 21, *withdrawn} & task.labels.keys()
+        assert "kidney" not in task.labels.values()
+    assert max(catalog.task("nv_mri_body").labels) < 214
+    assert brain.labels[255] == catalog.structure("Left-AnG---angular-gyrus").id
+
+
+def test_keys_of_models_differ() -> None:
+    models = {model for task in TASKS for models in task.speeds.values() for model in models}
+    assert len({model.key for model in models}) == len({model.folder for model in models})
+    assert len([model for model in models if model.checkpoint]) == 3
+
+
+def test_terms() -> None:
+    assert [(one.id, one.accept) for one in catalog.all_terms()] == [
+        ("monai-wholebody", False),
+        ("nv-segment-ctmr", True),
+    ]
+    for one in catalog.all_terms():
+        assert one.title and one.sentence.endswith(".") and one.url.startswith("https://")
+    with pytest.raises(InputError) as caught:
+        catalog.terms("nv-segment")
+    assert caught.value.code == "input.unknown_terms" and "nv-segment-ctmr" in caught.value.remedy
 
 
 def test_demo_brings_its_model_along() -> None:

@@ -31,6 +31,7 @@ CONTESTED = {
     )
     for modality, ids in GIVEN.items()
 }
+OFFICIAL = [t for tasks in OFFERED.values() for t in tasks if "totalsegmentator" in t.engines]
 names = st.sampled_from(MODALITIES).flatmap(
     lambda kind: st.tuples(
         st.just(kind), st.lists(st.sampled_from(GIVEN[kind]), min_size=1, max_size=30, unique=True)
@@ -54,7 +55,11 @@ def tasks_of(chosen: Plan) -> list[str]:
 
 def given_by(chosen: Plan) -> Iterator[str]:
     for step in chosen.steps:
-        yield from step.structures or catalog.task(step.task).labels.values()
+        yield from step.structures or catalog.task(step.task).default_labels.values()
+
+
+def needs_acceptance(task: catalog.Task) -> bool:
+    return bool(task.terms) and catalog.terms(task.terms).accept
 
 
 def error(*arguments: object, **options: object) -> InputError:
@@ -209,6 +214,28 @@ def test_other_engines_only_for_what_nothing_else_gives(monkeypatch: pytest.Monk
     assert tasks_of(plan(["skull", "liver"])) == ["total", "craniofacial_structures"]
 
 
+def test_an_engine_that_is_asked_for_gives_what_it_can() -> None:
+    chosen = plan(["liver", "kidney_cyst_left", "lung_arteries"], engine="nv_segment")
+    assert tasks_of(chosen) == ["lung_vessels", "nv_ct_body"]
+    assert "task lung_vessels (not run by nv_segment) for lung_arteries" in chosen.sentence.lower()
+    assert plan(["liver"], engine="totalsegmentator") == plan(["liver"])
+
+
+def test_terms_that_must_be_accepted_are_avoided_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    only = plan(["lung_tumor"])
+    assert only.sentence == "Task nv_ct_body (non-commercial) for lung_tumor."
+    monkeypatch.setitem(catalog.task("wholebody_ct").labels, 999, "lung_tumor")
+    assert tasks_of(plan(["lung_tumor"])) == ["wholebody_ct"]
+
+
+def test_what_is_given_on_request_is_asked_for_by_name() -> None:
+    task = catalog.task("nv_ct_body")
+    whole = list(task.default_labels.values())
+    assert steps(plan(whole, engine="nv_segment")) == [("nv_ct_body", (), "normal")]
+    (step,) = plan([*whole, "lung_tumor"], engine="nv_segment").steps
+    assert set(step.structures) == {*whole, "lung_tumor"}
+
+
 # Properties
 
 
@@ -239,6 +266,8 @@ def test_no_fewer_tasks_could_give_the_same(wanted: tuple[str, list[str]]) -> No
     sources = []
     for id in ids:
         giving = [t for t in OFFERED[modality] if id in t.labels.values()]
+        giving = [t for t in giving if t in OFFICIAL] or giving
+        giving = [t for t in giving if not needs_acceptance(t)] or giving
         whole = [t for t in giving if t.crop is None or id in t.crop.structures]
         sources.append({t.id for t in whole or giving})
     usable = sorted(set().union(*sources))
@@ -253,7 +282,12 @@ def test_no_fewer_tasks_could_give_the_same(wanted: tuple[str, list[str]]) -> No
 @given(names | contested)
 def test_licensed_tasks_only_for_what_nothing_free_gives(wanted: tuple[str, list[str]]) -> None:
     modality, ids = wanted
-    free = {id for t in OFFERED[modality] if not t.licensed for id in t.labels.values()}
+    free = {
+        id
+        for t in OFFICIAL
+        if t.modality == modality and not t.licensed
+        for id in t.labels.values()
+    }
     for step in plan(ids, modality).steps:
         task = catalog.task(step.task)
         if task.licensed:
@@ -292,6 +326,7 @@ def test_every_structure_of_every_offered_task_can_be_planned() -> None:
         ("heart", ["heart"]),
         ("brain", ["brain"]),
         ("lung", ["lung"]),
+        ("airway", ["lung_airways"]),
     ],
 )
 def test_words_for_structures(word: str, ids: list[str]) -> None:
@@ -357,6 +392,16 @@ def test_groups_are_sound(group: catalog.Group) -> None:
             assert sorted(given_by(chosen)) == sorted(ids)
             # Half a licence would be a surprise.
             assert len({catalog.task(id).licensed for id in tasks_of(chosen)}) == 1
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_structures_of_other_engines_take_no_words_from_groups(modality: str) -> None:
+    own = {id for t in OFFICIAL for id in t.labels.values()}
+    for group in catalog.groups():
+        for word in (group.id, group.title, *group.aliases):
+            if group.structures(modality):
+                found = catalog.understand([word], modality).structures
+                assert found == group.structures(modality) or own.issuperset(found), word
 
 
 def test_no_word_stands_for_two_groups() -> None:

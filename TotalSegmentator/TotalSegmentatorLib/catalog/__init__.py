@@ -11,6 +11,7 @@ from .planning import Plan, Step, plan
 from .structures import Structure, find_structures, structure, structures
 from .tasks import SPEEDS, Crop, Model, Task, check_structures, task, tasks
 from .terminology import ANATOMIC_CONTEXT, TERMINOLOGY_CONTEXT, Code
+from .terms import Terms, all_terms, terms
 from .weights import TYPICAL_BYTES, Archive, archive
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "Step",
     "Structure",
     "Task",
+    "Terms",
     "Wanted",
+    "all_terms",
     "archive",
     "check_structures",
     "find_structures",
@@ -38,5 +41,6 @@ __all__ = [
     "structures_in",
     "task",
     "tasks",
+    "terms",
     "understand",
 ]

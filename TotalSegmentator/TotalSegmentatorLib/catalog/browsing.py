@@ -1,4 +1,4 @@
-"""Lists as people browse them: tasks by region of the body, structures by kind, found by words."""
+"""Lists as people browse them: tasks and structures by group, and found by words."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .tasks import Task, tasks
 _WORD = re.compile(r"\w+")
 
 
-def tasks_by_region() -> dict[str, tuple[Task, ...]]:
-    """The tasks that lists show, by :attr:`Task.region`, both in the catalogue's order."""
-    regions: dict[str, list[Task]] = {}
+def tasks_by_group() -> dict[str, tuple[Task, ...]]:
+    """The tasks that lists show, both in the catalogue's order: those of TotalSegmentator by
+    :attr:`Task.region`, others by :attr:`Task.family`."""
+    groups: dict[str, list[Task]] = {}
     for task in _listed():
-        regions.setdefault(task.region, []).append(task)
-    return {region: tuple(found) for region, found in regions.items()}
+        groups.setdefault(task.family or task.region, []).append(task)
+    return {group: tuple(found) for group, found in groups.items()}
 
 
 def structures_by_group(modality: str = "") -> dict[str, tuple[Structure, ...]]:
@@ -57,7 +58,7 @@ def search_tasks(query: str, modality: str = "") -> dict[str, tuple[str, ...]]:
     """The tasks that words find, and for each the structures by which it was found.
 
     A word counts if a word of the text begins with it; case, accents, hyphens, underscores and
-    plural do not matter. The words are looked for in a task's name, region and description; or
+    plural do not matter. The words are looked for in a task's name, group and description; or
     those that are not in its name in the names of one structure. A group's name ("skeleton") finds
     what it stands for.
 
@@ -138,7 +139,7 @@ def _holds(text: str, word: str) -> bool:
 
 @cache
 def _task_name(task: Task) -> str:
-    return _searchable(task.id, task.title, task.modality, task.region)
+    return _searchable(task.id, task.title, task.modality, task.region, task.family)
 
 
 @cache

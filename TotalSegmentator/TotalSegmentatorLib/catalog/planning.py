@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from ..errors import InputError
 from .groups import MODALITIES, Wanted, offered_tasks, understand
 from .tasks import SPEEDS, Model, Task, task
+from .terms import terms
 
 #: The tasks for the whole anatomy, and an engine that tasks of their kind have: taken where others
 #: do no better.
@@ -50,29 +51,36 @@ class Plan:
     sentence: str
 
 
-def plan(names: Iterable[str], modality: str = "", speed: str = "", licensed: bool = False) -> Plan:
+def plan(
+    names: Iterable[str],
+    modality: str = "",
+    speed: str = "",
+    licensed: bool = False,
+    engine: str = "",
+) -> Plan:
     """Choose the fewest tasks that give the structures, every structure by one of them.
 
-    Of a structure's tasks, those that need a licence, or that are not TotalSegmentator's, are left
-    out if there are others, and so are those that look into a region which need not hold all of the
-    structure (the aorta near the heart). Among equally many tasks, ``total`` and ``total_mr`` are
-    preferred, then what looks at the whole body, loads fewer models, computes less, comes first in
-    the list.
+    Of a structure's tasks, those are left out if there are others that the engine does not run,
+    that are not TotalSegmentator's, that need a licence, whose terms must be accepted, and that
+    look into a region which need not hold all of the structure (the aorta near the heart). Among
+    equally many tasks, ``total`` and ``total_mr`` are preferred, then what looks at the whole body,
+    loads fewer models, computes less, comes first in the list.
 
     :param names: ids, names for people, or groups, see :func:`understand`.
     :param modality: ``CT`` or ``MR``; empty if it is not known: CT, unless only MR has them all.
     :param speed: one of :data:`SPEEDS`; a task that does not offer it runs at the next finer one.
         Empty means ``normal``.
     :param licensed: whether tasks that need a licence are as good as others.
+    :param engine: the engine that is asked for; what none of its tasks gives is given by others.
     :raises InputError: ``input.no_structure``, ``input.unknown_structure``,
         ``input.wrong_modality``, ``input.unknown_speed``.
     """
     _check_speed(speed)
     wanted = understand(names, modality)
-    offered = offered_tasks(wanted.modality)
-    sources = {id: _sources(id, offered, licensed) for id in wanted.structures}
+    givers = _givers(offered_tasks(wanted.modality))
+    sources = {id: _best(id, givers[id], licensed, engine) for id in wanted.structures}
     steps = _fewest(sources, speed or SPEEDS[0])
-    sentence = _sentence(steps, wanted, speed, assumed=not modality)
+    sentence = _sentence(steps, wanted, speed, engine, assumed=not modality)
     return Plan(steps, wanted.structures, sentence)
 
 
@@ -85,19 +93,33 @@ def _check_speed(speed: str) -> None:
         )
 
 
-def _sources(id: str, offered: Iterable[Task], licensed: bool) -> tuple[Task, ...]:
-    """The tasks to take a structure from, in the catalogue's order."""
+def _givers(offered: Iterable[Task]) -> dict[str, list[Task]]:
+    """The tasks that give a structure, in the catalogue's order."""
+    givers: dict[str, list[Task]] = {}
+    for source in offered:
+        for id in source.labels.values():
+            givers.setdefault(id, []).append(source)
+    return givers
 
-    def drawbacks(source: Task) -> tuple[bool, bool, bool]:
+
+def _best(id: str, giving: Sequence[Task], licensed: bool, engine: str) -> tuple[Task, ...]:
+    """Those of the tasks to take a structure from."""
+
+    def drawbacks(source: Task) -> tuple[bool, ...]:
         return (
-            source.licensed and not licensed,
+            engine not in ("", *source.engines),
             _MAIN_ENGINE not in source.engines,
+            source.licensed and not licensed,
+            _must_be_accepted(source),
             source.crop is not None and id not in source.crop.structures,
         )
 
-    giving = [t for t in offered if id in t.labels.values()]
     best = min(drawbacks(t) for t in giving)
     return tuple(t for t in giving if drawbacks(t) == best)
+
+
+def _must_be_accepted(source: Task) -> bool:
+    return bool(source.terms) and terms(source.terms).accept
 
 
 def _fewest(sources: _Sources, speed: str) -> tuple[Step, ...]:
@@ -127,7 +149,7 @@ def _steps(chosen: set[Task], sources: _Sources, speed: str) -> tuple[Step, ...]
     steps = []
     for t in sorted(_in_order(chosen), key=_depth):
         ids = tuple(id for id in t.labels.values() if id in given[t.id])
-        whole = len(ids) == len(t.labels)
+        whole = set(ids) == set(t.default_labels.values())
         steps.append(Step(t.id, () if whole else ids, _speed_of(t, speed)))
     return tuple(steps)
 
@@ -137,8 +159,9 @@ def _in_order(chosen: set[Task]) -> list[Task]:
 
 
 def _depth(source: Task) -> int:
-    """Outlines, cavities and tissues of the body; its whole anatomy; parts of that."""
-    if source.region != _WHOLE_BODY:
+    """Outlines, cavities and tissues of the body; its whole anatomy; parts of that, and what other
+    engines add."""
+    if source.family or source.region != _WHOLE_BODY:
         return 2
     return 1 if source.subset_crop else 0
 
@@ -177,9 +200,12 @@ def _voxels_per_mm3(model: Model) -> float:
     return 1 / (x * y * z)
 
 
-def _sentence(steps: tuple[Step, ...], wanted: Wanted, speed: str, assumed: bool) -> str:
+def _sentence(
+    steps: tuple[Step, ...], wanted: Wanted, speed: str, engine: str, assumed: bool
+) -> str:
     parts = [
-        f"task {step.task}{_remarks(step, speed)} for {_given(step, wanted)}" for step in steps
+        f"task {step.task}{_remarks(step, speed, engine)} for {_given(step, wanted)}"
+        for step in steps
     ]
     text = _listed(parts, comma=True)
     if assumed and wanted.modality != MODALITIES[0]:
@@ -187,8 +213,8 @@ def _sentence(steps: tuple[Step, ...], wanted: Wanted, speed: str, assumed: bool
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _remarks(step: Step, speed: str) -> str:
-    """What to know of a task: the speed if there is a choice, and whether it needs a licence."""
+def _remarks(step: Step, speed: str, engine: str) -> str:
+    """What to know of a task: the speed if there is a choice, and what it needs or lacks."""
     chosen = task(step.task)
     remarks = []
     if speed and step.speed != speed:
@@ -197,12 +223,16 @@ def _remarks(step: Step, speed: str) -> str:
         remarks.append(step.speed)
     if chosen.licensed:
         remarks.append("needs a licence")
+    if _must_be_accepted(chosen):
+        remarks.append(terms(chosen.terms).title)
+    if engine not in ("", *chosen.engines):
+        remarks.append(f"not run by {engine}")
     return f" ({'; '.join(remarks)})" if remarks else ""
 
 
 def _given(step: Step, wanted: Wanted) -> str:
     """What a step gives: some names, or how many structures."""
-    ids = set(step.structures or task(step.task).labels.values())
+    ids = set(step.structures or task(step.task).default_labels.values())
     if len(ids) <= _NAMED:
         return _listed(id for id in wanted.structures if id in ids)
     phrases = [

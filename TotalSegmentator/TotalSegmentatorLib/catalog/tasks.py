@@ -21,9 +21,9 @@ SPEEDS = ("normal", "fast", "fastest")
 
 @dataclass(frozen=True)
 class Model:
-    """One trained network.
+    """One trained network: nnU-Net's, or the file of another one.
 
-    :param dataset_id: number of the nnU-Net dataset.
+    :param dataset_id: number of the nnU-Net dataset; 0 for a network that is not nnU-Net's.
     :param folder: name of the folder below the weights folder.
     :param release: name of the public release that holds the download; empty if there is none.
     :param trainer: nnU-Net trainer class.
@@ -33,6 +33,9 @@ class Model:
     :param spacing_mm: spacing (x, y, z) to which images are resampled first; None: not resampled.
     :param labels: label values of this network and their classes, if the network gives only a
         part of its task; else empty.
+    :param checkpoint: name of the file in :attr:`folder` that holds the weights of a network that
+        is not nnU-Net's, for which trainer, plans, configuration and folds are empty; empty: the
+        folder is one of nnU-Net's.
     """
 
     dataset_id: int
@@ -44,11 +47,17 @@ class Model:
     folds: tuple[int, ...]
     spacing_mm: tuple[float, float, float] | None
     labels: Mapping[int, str] = field(compare=False)
+    checkpoint: str = ""
 
     @property
     def subfolder(self) -> str:
-        """Folder of the trained network inside :attr:`folder`, by nnU-Net's convention."""
+        """Folder of nnU-Net's network inside :attr:`folder`, by nnU-Net's convention."""
         return f"{self.trainer}__{self.plans}__{self.configuration}"
+
+    @property
+    def key(self) -> str:
+        """A short name that no other model has: the number of the dataset, or the folder."""
+        return str(self.dataset_id or self.folder)
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,9 @@ class Task:
     :param prerequisites: tasks, with speeds, whose models a run needs besides.
     :param model_folder: folder below ``Resources`` of a model that comes with the extension;
         empty if the models are downloaded.
+    :param family: whose models they are, which groups them in lists; empty: TotalSegmentator's.
+    :param terms: id of the terms of its models, see :mod:`.terms`; empty if it has none of its own.
+    :param on_request: the classes of :attr:`labels` that are looked for only if asked for by name.
     """
 
     id: str
@@ -105,11 +117,19 @@ class Task:
     subset_crop: Crop | None
     prerequisites: tuple[tuple[str, str], ...]
     model_folder: str
+    family: str = ""
+    terms: str = ""
+    on_request: frozenset[str] = frozenset()
 
     @property
     def engine(self) -> str:
         """The engine that runs it unless another one is asked for."""
         return self.engines[0]
+
+    @property
+    def default_labels(self) -> dict[int, str]:
+        """What a run looks for if no structures are asked for."""
+        return {value: id for value, id in self.labels.items() if id not in self.on_request}
 
     @property
     def model_path(self) -> Path:
@@ -225,6 +245,9 @@ def _task_from(values: Mapping[str, Any]) -> Task:
         subset_crop=_crop_from(values.get("subset_crop")),
         prerequisites=tuple((id, speed) for id, speed in values.get("prerequisites", ())),
         model_folder=values.get("model_folder", ""),
+        family=values.get("family", ""),
+        terms=values.get("terms", ""),
+        on_request=frozenset(values.get("on_request", ())),
     )
 
 
