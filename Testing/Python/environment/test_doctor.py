@@ -234,6 +234,8 @@ def test_many_other_packages_are_named_by_some():
     finding = engine.packages({**MAIN, **dict.fromkeys(lock, "2")}, lock)
     assert "and 47 more" in finding.message
     assert len(finding.message) < 200
+    lacking = {**MAIN, **{name: "2" for name in lock if name != "p49"}}
+    assert "not the tested ones: p49 missing" in engine.packages(lacking, lock).message
 
 
 @pytest.mark.parametrize("folder", ["lib/python3.11/site-packages", "Lib/site-packages"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from TotalSegmentatorLib import environment
-from TotalSegmentatorLib.environment import EngineEnvironment, hardware
+from TotalSegmentatorLib.environment import EngineEnvironment
 from TotalSegmentatorLib.errors import SetupError
 from TotalSegmentatorLib.jobs import EngineCommand
 
@@ -169,26 +169,3 @@ def test_an_interpreter_that_does_not_start_is_named(tmp_path):
     with pytest.raises(SetupError) as caught:
         environment.probe(EngineEnvironment(tmp_path / "python"))
     assert caught.value.code == "environment.no_interpreter"
-
-
-def test_free_memory_on_macos():
-    text = (
-        "Mach Virtual Memory Statistics: (page size of 16384 bytes)\n"
-        "Pages free:                              100000.\n"
-        "Pages active:                            900000.\n"
-        "Pages inactive:                          200000.\n"
-        "Pages speculative:                         5000.\n"
-        "Pages wired down:                        300000.\n"
-    )
-    assert hardware.free_in_vm_stat(text) == 16384 * 305_000
-    assert hardware.free_in_vm_stat("") == 0
-
-
-def test_free_memory_on_linux():
-    text = "MemTotal: 24684084 kB\nMemFree: 1 kB\nMemAvailable:   23000000 kB\nBuffers: 2 kB\n"
-    assert hardware.free_in_meminfo(text) == 23_000_000 * 1024
-    assert hardware.free_in_meminfo("") == 0
-
-
-def test_memory_structure_has_the_size_that_windows_expects():
-    assert hardware.ctypes.sizeof(hardware._MemoryStatus) == 64

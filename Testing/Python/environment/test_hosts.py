@@ -14,7 +14,7 @@ from TotalSegmentatorLib.environment.hosts import all_purposes, hosts
 
 MODULE = Path(__file__).resolve().parents[3] / "TotalSegmentator"
 ADDRESS = re.compile(r"https?://(?:[^/@\s]*@)?([\w.-]+\w)")
-NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|sh|dev|ai|edu|gov)")
+NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:com|co|org|net|io|sh|dev|ai|edu|gov)")
 # Stand for a host of the user's in help texts.
 EXAMPLES = re.compile(r"(?:.*\.)?example\.org")
 # Name a format; nobody opens them.

@@ -71,6 +71,11 @@ def test_neither_size_nor_checksum_need_be_known(get, server, tmp_path):
     assert names(tmp_path) == ["file.bin"]
 
 
+def test_a_checksum_may_be_known_without_the_size(get, tmp_path):
+    assert get(size=0) == SHA256
+    assert names(tmp_path) == ["file.bin"]
+
+
 def test_a_file_that_is_there_is_replaced(get, tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "file.bin").write_text("old")

@@ -61,6 +61,16 @@ def test_two_at_the_same_time_get_two_of_which_one_is_kept(pool, fake, pid_of):
         assert pid_of(process) in pids
 
 
+def test_as_many_are_kept_as_run_at_once(pool, fake, pid_of):
+    with pool.lend(fake, 2) as one, pool.lend(fake, 2) as other:
+        pids = {pid_of(one), pid_of(other)}
+    with pool.lend(fake, 2) as one, pool.lend(fake, 2) as other:
+        assert {pid_of(one), pid_of(other)} == pids
+    with pool.lend(fake) as one:
+        pid_of(one)
+    assert len([pid for pid in pids if is_alive(pid)]) == 1
+
+
 def test_a_process_in_doubt_is_not_kept(pool, fake, pid_of):
     with pool.lend(fake) as process:
         first = pid_of(process)

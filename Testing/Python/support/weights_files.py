@@ -20,6 +20,8 @@ def checkpoint_bytes(size: int = 10_000) -> bytes:
 
 def model_files(model: Model, size: int = 10_000) -> dict[str, bytes]:
     """The files of a model by their paths below the weights folder."""
+    if model.checkpoint:
+        return {f"{model.folder}/{model.checkpoint}": checkpoint_bytes(size)}
     place = f"{model.folder}/{model.subfolder}"
     folds = model.folds or (0, 1)
     return {
@@ -35,7 +37,7 @@ def put_model(folder: Path, model: Model) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return next((folder / model.folder).rglob("*.pth"))
+    return next((folder / model.folder).rglob("*.pt*"))
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

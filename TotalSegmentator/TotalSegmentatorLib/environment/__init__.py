@@ -21,6 +21,7 @@ from .licence import (
 from .observer import Observer
 from .paths import interpreter, resources_folder, user_data_folder
 from .settings import UserSettings, load_settings, save_settings
+from .terms import check_terms, open_terms
 from .weights import (
     check_weights,
     download_bytes,
@@ -41,6 +42,7 @@ __all__ = [
     "UserSettings",
     "check",
     "check_licence",
+    "check_terms",
     "check_weights",
     "default_folder",
     "download_bytes",
@@ -55,6 +57,7 @@ __all__ = [
     "load_settings",
     "make_engine",
     "missing_models",
+    "open_terms",
     "plan",
     "probe",
     "remove_licence",

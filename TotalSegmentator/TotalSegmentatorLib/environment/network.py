@@ -270,7 +270,7 @@ def _fetch(source: _Source, part: _Part, observer: Observer, pauses_s: Sequence[
 
 def _attempt(source: _Source, part: _Part, observer: Observer) -> str:
     begun = part.size > 0
-    if not (source.sha256 and part.size == source.size):
+    if not (source.sha256 and source.size and part.size == source.size):
         _transfer(source, part, observer)
     digest = sha256_of(part.path, lambda: _check_cancel(observer))
     if source.sha256 not in ("", digest):

@@ -115,13 +115,16 @@ class Job(Generic[T]):
             if self._on_event:
                 self._on_event(event)
 
-    def wait(self, interval_s: float = 0.05) -> T:
+    def wait(self, interval_s: float = 0.05, stop: threading.Event | None = None) -> T:
         """Deliver events until the end, then return the result.
 
+        :param stop: the job is cancelled when it is set.
         :raises SegmentationError: whatever the work raised.
         """
         try:
             while self.poll():
+                if stop and stop.is_set():
+                    self.cancel()
                 time.sleep(interval_s)
         except BaseException:  # a signal, or a handler that fails: the engine must not go on
             self.cancel()

@@ -11,7 +11,8 @@ from .runner import EngineCommand, EngineProcess
 
 
 class EnginePool:
-    """Lends engine processes, and keeps one that nobody uses for each way of starting them.
+    """Lends engine processes, and keeps those that nobody uses: for each way of starting them as
+    many as run at once.
 
     May be used by several threads.
 
@@ -24,16 +25,17 @@ class EnginePool:
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, command: EngineCommand) -> Iterator[EngineProcess]:
+    def lend(self, command: EngineCommand, at_once: int = 1) -> Iterator[EngineProcess]:
         """A process for the block alone.
 
+        :param at_once: how many runs with this way of starting go on at once, as far as is known.
         :raises SetupError: ``environment.no_interpreter``.
         """
         process = self._take(command) or EngineProcess(command, self._folder)
         try:
             yield process
         finally:
-            if not self._keep(process):
+            if not self._keep(process, at_once):
                 process.end()
 
     def _take(self, command: EngineCommand) -> EngineProcess | None:
@@ -43,10 +45,10 @@ class EnginePool:
                 self._idle.remove(found)
             return found
 
-    def _keep(self, process: EngineProcess) -> bool:
+    def _keep(self, process: EngineProcess, most: int) -> bool:
         with self._lock:
-            another = any(one.command == process.command for one in self._idle)
-            if another or not process.alive:
+            others = sum(one.command == process.command for one in self._idle)
+            if others >= most or not process.alive:
                 return False
             self._idle.append(process)
             return True

@@ -1,7 +1,7 @@
 """One file with which the engine and weights get onto a computer that has no internet."""
 
 from .contents import Contents, read
-from .creating import create
+from .creating import create, may_hold
 from .installing import Installed, check_fits, install
 from .packages import PLATFORMS, Packages, own_platform, title_of
 
@@ -13,6 +13,7 @@ __all__ = [
     "check_fits",
     "create",
     "install",
+    "may_hold",
     "own_platform",
     "read",
     "title_of",

@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 WHEELS, WEIGHTS, PYTHON = "wheels", "weights", "python"
 _NAME = re.compile(
     rf"{WHEELS}/\w[\w.]*-[\w.+!-]+(\.whl|\.tar\.gz)"
-    rf"|{WEIGHTS}/Dataset\d+_[\w-]+\.zip"
+    rf"|{WEIGHTS}/\w+_[\w.-]*\w\.zip"
     rf"|{PYTHON}/\d+/cpython-[\w.+-]+\.tar\.gz",
     re.ASCII,
 )
@@ -37,7 +37,8 @@ _NAME = re.compile(
 _WORD = re.compile(r"[\w.+-]{0,40}", re.ASCII)
 _NOTE = (
     "Every package and all weights keep their own licences, which lie inside of them. "
-    "Weights that need a licence number are never part of a bundle."
+    "Weights that need a licence number are never part of a bundle. Weights whose terms must be "
+    "accepted are if whoever made it has accepted them; whoever uses them must accept them, too."
 )
 _LONGEST_MANIFEST = 1_000_000
 _ENCRYPTED = 0x1

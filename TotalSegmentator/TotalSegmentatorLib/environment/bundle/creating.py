@@ -16,7 +16,15 @@ from ...jobs.workspace import workspace
 from ..lock import lock_version
 from ..network import check_space
 from ..observer import Observer
-from ..weights import Way, download_archive, download_bytes, missing_models
+from ..terms import open_terms
+from ..weights import (
+    Way,
+    download_archive,
+    download_bytes,
+    missing_models,
+    obtain,
+    tasks_of,
+)
 from ..weights.store import unreadable
 from .contents import PYTHON, WEIGHTS, WHEELS, Contents, files_below, listed, put, read, write
 from .packages import Packages, fetch_packages, fetch_python
@@ -27,6 +35,8 @@ _SPACE = 2.1
 _GATHERED, _LISTED = 0.7, 0.85
 # Of the time that an engine takes.
 _PYTHON = 0.04
+# Of the time that a checkpoint takes, which is downloaded and then packed.
+_DOWNLOADED = 0.9
 
 
 def create(
@@ -41,8 +51,8 @@ def create(
 
     :param path: the file.
     :param packages: the engine; None for weights alone.
-    :param models: whose weights go in, but for those that need a licence number. Those that are on
-        this computer are packed from here, the others are downloaded.
+    :param models: whose weights go in, if a bundle may hold them. Those that are on this computer
+        are packed from here, the others are downloaded.
     :param weights: the weights folder of this computer.
     :param overwrite: whether an existing file may be replaced.
     :raises InputError: ``input.empty_bundle``, ``output.*``.
@@ -52,11 +62,12 @@ def create(
     """
     observer, path = observer or Observer(), path.absolute()
     check_output(path, overwrite)
-    public = [model for model in dict.fromkeys(models) if archive(model)]
+    public = [model for model in dict.fromkeys(models) if may_hold(model)]
     if not packages and not public:
         raise InputError(
             "input.empty_bundle",
-            "There is nothing to put into a bundle: weights that need a licence number never are.",
+            "There is nothing to put into a bundle: weights that need a licence number, or whose "
+            "terms were not accepted, are left out.",
             "Let it hold the engine, or weights of other tasks.",
         )
     try:
@@ -72,6 +83,12 @@ def create(
             return read(part)
     except CancelledError:
         raise CancelledError(message="The bundle was not made, as this was cancelled.") from None
+
+
+def may_hold(model: Model) -> bool:
+    """Whether a bundle may hold the weights of a model: they need no licence number, and terms that
+    must be accepted are."""
+    return archive(model) is not None and not open_terms(tasks_of(model))
 
 
 def _size(packages: Packages | None, models: Sequence[Model]) -> int:
@@ -96,15 +113,24 @@ def _gather(
     for model in models:
         before, done = done, done + download_bytes([model])
         part = observer.part(before / total, done / total)
-        _get_weights(model, weights, files / WEIGHTS / f"{model.folder}.zip", part)
+        target = files / WEIGHTS / f"{model.folder}.zip"
+        _get_weights(model, weights, target, files.parent, part)
 
 
-def _get_weights(model: Model, weights: Path, target: Path, observer: Observer) -> None:
-    """The archive as it is published, or made from the model's folder if that is here."""
+def _get_weights(model: Model, weights: Path, target: Path, work: Path, observer: Observer) -> None:
+    """The archive as it is published, or made from the model's folder, which is got first if only
+    its checkpoint is published.
+
+    :param work: a folder for temporary files.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if missing_models([model], weights):
-        download_archive(model, target, observer, Way())
-        return
+        if not model.checkpoint:
+            download_archive(model, target, observer, Way())
+            return
+        weights = work / WEIGHTS
+        obtain([model], weights, observer.part(0, _DOWNLOADED))
+        observer = observer.part(_DOWNLOADED, 1)
     with unreadable(model):
         paths = files_below(weights / model.folder)
         size = sum(path.stat().st_size for path in paths)

@@ -59,10 +59,12 @@ def packages(installed: Mapping[str, str] | None, locked: Mapping[str, str]) -> 
             "Install the engine again.",
             remedies.REINSTALL_ENGINE,
         )
+    # What is missing is named first: without it some engines do not run.
+    order = sorted(locked, key=lambda name: name in installed)
     others = [
-        f"{name} {installed.get(name, 'missing')} instead of {version}"
-        for name, version in locked.items()
-        if installed.get(name) != version
+        f"{name} {installed.get(name, 'missing')} instead of {locked[name]}"
+        for name in order
+        if installed.get(name) != locked[name]
     ]
     if not others:
         return Finding("packages", OK, f"All {len(locked)} packages are the tested ones.")

@@ -13,6 +13,7 @@ from .store import (
     known_models,
     missing_models,
     remove,
+    tasks_of,
     verify,
     weights_folder,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "missing_models",
     "obtain",
     "remove",
+    "tasks_of",
     "verify",
     "weights_folder",
 ]

@@ -152,7 +152,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         ) from error
 
 
-def sha256_of(archive: zipfile.ZipFile, on_block: Callable[[], None]) -> str:
+def sha256_of_open(archive: zipfile.ZipFile, on_block: Callable[[], None]) -> str:
     """The checksum of the very file that is open, whatever its name leads to by now.
 
     :param on_block: called after every megabyte; may raise.

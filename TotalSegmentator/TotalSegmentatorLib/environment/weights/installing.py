@@ -30,7 +30,7 @@ def install_archive(
 ) -> None:
     """Unpack a model from an archive; whatever else is in it is left there.
 
-    To be called in :func:`.store.alone`, like :func:`install_folder`.
+    To be called in :func:`.store.alone`, like the other ways to install.
 
     :param folder: the weights folder.
     :param published: whether the archive is the published one.
@@ -65,6 +65,27 @@ def install_folder(source: Path, model: Model, folder: Path, observer: Observer)
     with _new_place(model, folder) as new:
         files = {name: put(_blocks(path, model), new / name, told) for name, path in paths.items()}
         _put_in_place(new, files, model, folder, Origin(source.name, "", "import"))
+
+
+def install_checkpoint(
+    source: Path, model: Model, folder: Path, observer: Observer, origin: Origin, published: bool
+) -> None:
+    """Copy the file that is all of a model.
+
+    :param published: whether the file whose checksum is the origin's is the published one.
+    :raises SetupError: ``weights.unreadable``, ``weights.damaged_archive``, ``disk.full``.
+    :raises CancelledError: if the observer says so.
+    """
+    with unreadable(model):
+        size = source.stat().st_size
+    check_space(folder, size, f"Copying the weights {model.folder}")
+    told = _progress(observer, f"Copying the weights {model.folder}", size)
+    with _new_place(model, folder) as new:
+        digest = put(_blocks(source, model), new / model.checkpoint, told)
+        files = {model.checkpoint: digest}
+        _put_in_place(new, files, model, folder, origin)
+    if published and digest == origin.sha256:  # nobody has changed it meanwhile
+        remember_files(model.folder, files)
 
 
 def _progress(observer: Observer, text: str, size: int) -> Callable[[int], None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from ... import catalog, remedies
-from ...catalog import TYPICAL_BYTES, Archive, Model, archive
+from ...catalog import TYPICAL_BYTES, Archive, Model, Task, archive
 from ...errors import SetupError
 from ...jobs.workspace import try_lock
 from ..findings import ERROR, OK, WARNING, Finding
@@ -34,6 +34,9 @@ from .records import (
 PRESENT, MISSING, DAMAGED = "present", "missing", "damaged"
 _POLL_S = 0.2
 _CHECKPOINT = "checkpoint_final.pth"
+_ZIP_START, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+# How a checkpoint begins: as a zip file, or as a plain pickle, which older PyTorch wrote.
+_STARTS = (_ZIP_START, b"\x80")
 # What is read when models are listed: their descriptions.
 _SMALL_BYTES = 1_000_000
 # Below the weights folder and the user's own: what is on its way in or out, and locks.
@@ -45,7 +48,7 @@ class WeightsEntry:
     """A model of the catalogue, and what of it is on this computer.
 
     :param tasks: ids of the tasks whose result it gives.
-    :param archive: what it is downloaded from; None for weights that need a licence.
+    :param archive: what it is downloaded from; None for weights that need a licence number.
     :param licensed: whether a licence number is needed to download it.
     :param state: ``present``, ``missing`` or ``damaged``.
     :param size_bytes: what is on the disk, or would be downloaded; 0: nobody knows.
@@ -60,6 +63,11 @@ class WeightsEntry:
     state: str
     size_bytes: int
     verified: bool
+
+    @property
+    def terms(self) -> str:
+        """Id of the terms under which it is used; empty if it has none of its own."""
+        return catalog.task(self.tasks[0]).terms
 
 
 def weights_folder(variables: Mapping[str, str] | None = None) -> Path:
@@ -90,8 +98,12 @@ def known_models() -> dict[str, Model]:
     }
 
 
+def tasks_of(model: Model) -> tuple[Task, ...]:
+    """The tasks whose result a model gives, in the order of the catalogue."""
+    return tuple(t for t in catalog.tasks() if any(model in ms for ms in t.speeds.values()))
+
+
 def _entry(model: Model, folder: Path) -> WeightsEntry:
-    tasks = [t for t in catalog.tasks() if any(model in models for models in t.speeds.values())]
     published, verified = archive(model), False
     size = published.size_bytes if published else 0
     try:
@@ -104,7 +116,7 @@ def _entry(model: Model, folder: Path) -> WeightsEntry:
         state = DAMAGED
     return WeightsEntry(
         model,
-        tuple(task.id for task in tasks),
+        tuple(task.id for task in tasks_of(model)),
         published,
         published is None,
         state,
@@ -150,6 +162,8 @@ def is_whole(model: Model, place: Path) -> bool:
     :param place: its folder.
     :raises OSError: if a file cannot be read.
     """
+    if model.checkpoint:
+        return _is_checkpoint(place / model.checkpoint)
     network = place / model.subfolder
     folds = [f"fold_{fold}" for fold in model.folds] or ["fold_*"]
     checkpoints = [path for fold in folds for path in network.glob(f"{fold}/{_CHECKPOINT}")]
@@ -160,13 +174,22 @@ def is_whole(model: Model, place: Path) -> bool:
     )
 
 
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a file is a whole checkpoint, and not a page that came instead of it."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        begins = file.read(4).startswith(_STARTS)
+    return begins and _has_end(path)
+
+
 def _has_end(checkpoint: Path) -> bool:
     with open(checkpoint, "rb") as file:
         start = file.read(4)
         file.seek(max(0, checkpoint.stat().st_size - 65_557))  # the longest end record of a zip
         end = file.read()
     # Checkpoints of older nnU-Nets are plain pickles, whose end says nothing.
-    return bool(start) and (start != b"PK\x03\x04" or b"PK\x05\x06" in end)
+    return bool(start) and (start != _ZIP_START or _ZIP_END in end)
 
 
 def missing_models(models: Sequence[Model], folder: Path) -> tuple[Model, ...]:
@@ -210,7 +233,8 @@ def check_weights(models: Sequence[Model], folder: Path, may_download: bool) -> 
             f"The weights {what} are not on this computer ({names}).",
             "Allow the download, or put the folders into the weights folder yourself.",
         )
-    purposes = {"weights" if archive(model) else "licensed_weights" for model in missing}
+    archives = [archive(model) for model in missing]
+    purposes = {one.purpose if one else "licensed_weights" for one in archives}
     if load_settings().weights_mirror:
         purposes.discard("weights")
     if not all(map(is_online, purposes)):
@@ -309,14 +333,15 @@ def _rests(model: Model, folder: Path) -> list[Path]:
 
 
 def archive_path(model: Model, folder: Path, mirror: bool) -> Path:
-    """Where the archive of a model is downloaded to, in a folder of its own.
+    """Where the archive of a model, or its checkpoint, is downloaded to, in a folder of its own.
 
     It is the user's: from the weights folder others could take it away after it was checked.
 
     :param mirror: whether it comes from a mirror; then it is not taken for the published one.
     """
     end = ".mirror" if mirror else ".published"
-    return work_path(own_folder(folder), model, end) / f"{model.folder}.zip"
+    name = model.checkpoint or f"{model.folder}.zip"
+    return work_path(own_folder(folder), model, end) / name
 
 
 def own_folder(folder: Path) -> Path:
@@ -326,9 +351,9 @@ def own_folder(folder: Path) -> Path:
 
 
 def work_path(folder: Path, model: Model, end: str) -> Path:
-    """A path for what is on its way in or out, on the disk of a folder. It is not longer than that
-    of the model itself, as it may not have many characters on Windows."""
-    return folder / _WORK / f"{model.dataset_id}{end}"
+    """A path for what is on its way in or out, on the disk of a folder. It is no longer than those
+    of the models themselves, as it may not have many characters on Windows."""
+    return folder / _WORK / f"{model.key}{end}"
 
 
 @contextmanager
