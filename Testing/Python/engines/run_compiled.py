@@ -172,7 +172,8 @@ class Demo:
 
 
 def open_demo(folder: Path, image: Path) -> Demo:
-    shutil.copytree(catalog.task("demo").model_path, folder / "model")
+    former = shutil.ignore_patterns("openvino-*")  # figures of other runs
+    shutil.copytree(catalog.task("demo").model_path, folder / "model", ignore=former)
     model = load_model(open_model_folder(folder / "model"), CPU, Kept(), trusted=False)
     volume = volume_of(read_image(image)[0])
     return Demo(model, volume, prepare(volume, model.plans))

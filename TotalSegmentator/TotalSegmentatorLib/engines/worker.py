@@ -9,7 +9,6 @@ gone, and so are the run's files. Every process that an engine has started ends 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -35,13 +34,12 @@ from .console import ConsoleTap
 from .contract import Reporter, Run
 from .failures import classify
 from .kept import Kept
+from .memory import give_back_memory, has_much_memory
 
 # Long enough to look at a result and to ask for the next one; the memory is free after that.
 _IDLE_S = 300.0
-# A batch's next run comes sooner, and is 2 s faster on memory that is still this process's own ...
+# A batch's next run comes sooner, and is 2 s faster on memory that is still this process's own.
 _PAUSE_S = 15.0
-# ... which is not worth keeping more than what a run at 3 mm takes.
-_MUCH_MEMORY = 3 << 30
 
 
 def take_protocol_stream() -> TextIO:
@@ -111,21 +109,6 @@ def leave_devices() -> None:
         torch.cuda.empty_cache()
     if torch and torch.backends.mps.is_available():
         torch.mps.empty_cache()
-
-
-def give_back_memory() -> None:
-    """Return memory that no value uses to the system: the C library is told to hold on to it."""
-    if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # a C library other than glibc
-            ctypes.CDLL(None).malloc_trim(0)
-
-
-def has_much_memory() -> bool:
-    """Whether this process holds so much that others may be short of it; known on Linux only."""
-    if sys.platform != "linux":
-        return False
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") > _MUCH_MEMORY
 
 
 class Worker:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import operator
 import sys
 import time
 from contextlib import suppress
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +25,8 @@ import openvino.opset13 as op  # noqa: E402
 
 _LOOK_MS = 100  # between two looks at whether the run was cancelled
 _Z, _Y, _X = 2, 3, 4  # axes of (1, channels, z, y, x)
+
+Parts: TypeAlias = tuple[ov.Node, ...]  # values whose channels belong together, as of torch.cat
 
 
 def processor_name() -> str:
@@ -81,50 +86,61 @@ def _graph(network: nn.Module, patch: Axes) -> ov.Model:
     added one after the other: an error that can be seen in the labels.
     """
     window = op.parameter([1, 1, *patch], np.float32, "window")
-    values: dict[fx.Node, ov.Node] = {}
+    values: dict[fx.Node, Parts] = {}
     for node in _Tracer().trace(network).nodes:
         given = [values[one] for one in node.all_input_nodes]
         if node.op == "placeholder":
-            values[node] = window
+            values[node] = (window,)
         elif node.op == "call_module":
             if node.target.startswith("decoder.seg_layers."):
-                return ov.Model([op.result(given[0])], [window], "features")
-            values[node] = _layer(network.get_submodule(node.target), given[0])
+                return ov.Model([op.result(_joined(given[0]))], [window], "features")
+            values[node] = (_layer(network.get_submodule(node.target), given[0]),)
         elif node.target is torch.cat:
-            values[node] = op.concat(given, 1)
+            values[node] = tuple(itertools.chain(*given))
         elif node.target is operator.add:
-            values[node] = op.add(*given)
+            values[node] = (op.add(*map(_joined, given)),)
         else:
             raise NotCovered(f"the operation {node.target}")
     raise NotCovered("a network without a last layer")
 
 
-def _layer(layer: nn.Module, values: ov.Node) -> ov.Node:
+def _joined(parts: Parts) -> ov.Node:
+    return op.concat(list(parts), 1) if len(parts) > 1 else parts[0]
+
+
+def _layer(layer: nn.Module, parts: Parts) -> ov.Node:
     """What a layer makes of values (1, channels, z, y, x)."""
     match layer:
         case nn.Conv3d(groups=1, padding_mode="zeros"):
-            sizes = layer.stride, layer.padding, layer.padding, layer.dilation
-            weights = _constant(layer.weight)
-            return _plus_bias(op.convolution(values, weights, *map(list, sizes)), layer.bias)
+            return _plus_bias(_convolution(layer, parts), layer.bias)
         case nn.ConvTranspose3d(
             groups=1, padding=(0, 0, 0), output_padding=(0, 0, 0), dilation=(1, 1, 1)
         ):
             weights = _constant(layer.weight)
-            made = op.convolution_backprop_data(values, weights, list(layer.stride))
+            made = op.convolution_backprop_data(_joined(parts), weights, list(layer.stride))
             return _plus_bias(made, layer.bias)
         case (
             NormInPlace(weight=torch.Tensor())
             | nn.InstanceNorm3d(affine=True, track_running_stats=False)
         ):
-            return _normalised(values, layer.weight, layer.bias, layer.eps)
+            return _normalised(_joined(parts), layer.weight, layer.bias, layer.eps)
         case nn.LeakyReLU():
-            return op.prelu(values, np.array([layer.negative_slope], np.float32))
+            return op.prelu(_joined(parts), np.array([layer.negative_slope], np.float32))
         case nn.ReLU():
-            return op.relu(values)
+            return op.relu(_joined(parts))
         case nn.AvgPool3d(padding=0, ceil_mode=False, divisor_override=None):
             steps, edges = (list(np.broadcast_to(n, 3)) for n in (layer.stride, layer.kernel_size))
-            return op.avg_pool(values, steps, [0] * 3, [0] * 3, edges, exclude_pad=True)
+            return op.avg_pool(_joined(parts), steps, [0] * 3, [0] * 3, edges, exclude_pad=True)
     raise NotCovered(f"the layer {layer}")
+
+
+def _convolution(layer: nn.Conv3d, parts: Parts) -> ov.Node:
+    """The sum of the parts' convolutions: joined, they would be held twice."""
+    sizes = [list(s) for s in (layer.stride, layer.padding, layer.padding, layer.dilation)]
+    counts = [part.get_output_shape(0)[1] for part in parts]
+    weights = map(_constant, layer.weight.split(counts, dim=1))
+    made = (op.convolution(*one, *sizes) for one in zip(parts, weights, strict=True))
+    return functools.reduce(op.add, made)
 
 
 def _plus_bias(values: ov.Node, bias: torch.Tensor | None) -> ov.Node:
@@ -164,4 +180,4 @@ def _per_channel(values: torch.Tensor) -> ov.Node:
 
 
 def _constant(values: torch.Tensor) -> ov.Node:
-    return op.constant(values.numpy(), shared_memory=True)
+    return op.constant(values.contiguous().numpy(), shared_memory=True)

@@ -18,6 +18,7 @@ from ... import catalog
 from .. import body_options
 from ..contract import Reporter
 from ..kept import Kept
+from ..memory import give_back_memory
 from . import PREDICT, on_device, postprocessing
 from .body_first import roomy_box
 from .compiled import CompiledMode
@@ -297,6 +298,8 @@ class Pipeline:
             which = f" (part {number + 1} of {len(models)})" if len(models) > 1 else ""
             with self._report.measured("loading models"):
                 model = self._models.load(one)
+            if number:
+                give_back_memory()  # what the model before has left in pieces
             watch = Watch(
                 span.part(number / len(models), (number + 1) / len(models)), self._report.measured
             )
