@@ -22,6 +22,7 @@ from pathlib import Path
 
 from . import engines, environment, runs
 from .catalog import SPEEDS
+from .engines.contract import Costs
 from .environment import Device, Hardware
 from .errors import InputError
 from .history import COMPILED, EXACT, PastRun
@@ -29,62 +30,6 @@ from .jobs import Request
 from .jobs.request import OptionValue
 from .work import Spacing, Work, resolution_mm, work_of
 
-
-@dataclass(frozen=True)
-class _Costs:
-    """What an engine takes of a processor.
-
-    :param start_s: seconds of starting it and importing its packages.
-    :param network_s: seconds to load a network, and to start processes for it if the engine does.
-    :param patch_voxel_s: seconds that a voxel of a patch takes one core.
-    :param score_s: seconds that a score takes.
-    :param image_voxel_s: seconds that a voxel of the image takes.
-    :param own_bytes: memory of its packages and processes.
-    :param score_bytes: memory of a score that is held.
-    :param layered: whether only a layer of scores is held at once, as high as a patch, not all of
-        a result.
-    :param image_voxel_bytes: memory of a voxel of the image, in all its copies.
-    """
-
-    start_s: float
-    network_s: float
-    patch_voxel_s: float
-    score_s: float
-    image_voxel_s: float
-    own_bytes: float
-    score_bytes: float
-    layered: bool
-    image_voxel_bytes: float
-
-    def held_scores(self, work: Work) -> float:
-        """The most scores that are in memory at once."""
-        return work.largest_layer if self.layered else work.largest_scores
-
-
-_COSTS = {
-    "totalsegmentator": _Costs(
-        start_s=6.0,
-        network_s=7.3,
-        patch_voxel_s=9e-6,
-        score_s=26e-9,
-        image_voxel_s=88e-9,
-        own_bytes=2.6e9,
-        score_bytes=4.7,
-        layered=False,
-        image_voxel_bytes=8.0,
-    ),
-    "nnunet": _Costs(
-        start_s=2.5,
-        network_s=0.3,
-        patch_voxel_s=4.1e-6,
-        score_s=5e-9,
-        image_voxel_s=50e-9,
-        own_bytes=0.4e9,
-        score_bytes=2.0,
-        layered=True,
-        image_voxel_bytes=12.0,
-    ),
-}
 # So many times faster a network is in a mode.
 _TIMES_FASTER = {EXACT: 1.0, COMPILED: 1.4}
 # Seconds a voxel of a patch takes a GPU as people have it (assumed).
@@ -306,7 +251,7 @@ def _seconds(
 
     :param sharing: how many runs share one start of the engine.
     """
-    costs = _COSTS[engine]
+    costs = engines.spec(engine).costs
     on_cores = costs.patch_voxel_s / cores / _TIMES_FASTER[mode]
     return (
         costs.start_s / sharing
@@ -352,19 +297,24 @@ def _times_longer(past: PastRun, device: Device, hardware: Hardware) -> float:
 
 
 def _memory_bytes(engine: str, work: Work) -> int:
-    costs = _COSTS[engine]
+    costs = engines.spec(engine).costs
     return round(
         costs.own_bytes
         + work.largest_patch * _PATCH_BYTES
-        + costs.held_scores(work) * costs.score_bytes
+        + _held_scores(costs, work) * costs.score_bytes
         + work.image_voxels * costs.image_voxel_bytes
     )
+
+
+def _held_scores(costs: Costs, work: Work) -> float:
+    """The most scores that are in memory at once."""
+    return work.largest_layer if costs.layered else work.largest_scores
 
 
 def _gpu_bytes(engine: str, work: Work, device: Device) -> int:
     if device.kind == "cpu":
         return 0
-    scores = _COSTS[engine].held_scores(work) * _GPU_SCORE_BYTES
+    scores = _held_scores(engines.spec(engine).costs, work) * _GPU_SCORE_BYTES
     image = work.image_voxels * _GPU_IMAGE_VOXEL_BYTES
     return round(_GPU_BYTES + work.largest_window + image + scores)
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import environment
+from . import engines, environment
 from .catalog import SPEEDS
+from .engines.contract import Lighter
 from .environment import Hardware
 from .errors import InputError, SegmentationError, SetupError
 from .estimate import Estimate, estimate
 from .images import Notice
 from .jobs.shortage import GPU, MAIN
-from .remedies import CHOOSE_REGION, RETRY_ON_CPU, SPLIT_FOR_MEMORY, USE_FASTER_SPEED, Remedy
+from .remedies import CHANGE_OPTIONS, CHOOSE_REGION, RETRY_ON_CPU, USE_FASTER_SPEED, Remedy
 from .runs import Runs, complete
 
 Shape = tuple[int, ...]
@@ -85,6 +86,7 @@ class MemoryGuard:
     :param spacing_mm: their distances.
     :param hardware: see :func:`known_hardware`.
     :param weights_folder: where models may lie whose plans are then read.
+    :param at_once: how many runs share the memory of this computer.
     """
 
     def __init__(
@@ -93,11 +95,13 @@ class MemoryGuard:
         spacing_mm: Sequence[float],
         hardware: Hardware,
         weights_folder: Path | None = None,
+        at_once: int = 1,
     ) -> None:
         self._shape = tuple(shape_ijk)
         self._spacing = tuple(spacing_mm)
         self._hardware = hardware
         self._weights_folder = weights_folder
+        self._at_once = at_once
 
     def check(self, runs: Runs, insist: bool = False) -> tuple[Notice, ...]:
         """What people should know before a run; nothing if it fits.
@@ -178,14 +182,17 @@ class MemoryGuard:
     def _shortage(self, need: Estimate) -> Shortage | None:
         computer, device = self._hardware, need.device
         memory, gpu = need.memory_bytes, need.gpu_memory_bytes
-        what, whole = "memory", f"this computer has {_text(computer.memory_bytes)}"
+        share = computer.memory_bytes / self._at_once
+        shared = f" for {self._at_once} runs at once" if self._at_once > 1 else ""
+        what, whole = "memory", f"this computer has {_text(computer.memory_bytes)}{shared}"
         on_gpu, whole_gpu = "memory on the GPU", f"it has {_text(device.total_bytes)}"
-        if need.memory_low_bytes > computer.memory_bytes:
+        if need.memory_low_bytes > share:
             return _short("memory", memory, what, whole, certain=True)
         if need.gpu_memory_low_bytes > device.total_bytes:
             return _short("gpu", gpu, on_gpu, whole_gpu, certain=True)
-        if memory > computer.free_bytes:
-            return _short("memory", memory, what, f"{_text(computer.free_bytes)} are free")
+        if memory > min(share, computer.free_bytes):
+            free = f"{_text(computer.free_bytes)} are free"
+            return _short("memory", memory, what, whole if share < computer.free_bytes else free)
         if gpu > device.free_bytes:  # which was perhaps looked at some time ago
             return _short("gpu", gpu, on_gpu, f"{_text(device.free_bytes)} were free")
         return None
@@ -234,9 +241,11 @@ def _changes(tried: Sequence[Runs], code: str) -> Iterator[Way]:
     planned, failed = tried[0].asked, tried[-1].asked
     begin, modality = dataclasses.replace(planned, device=failed.device), tried[0].modality
     where = " on the CPU" if begin != planned else ""
-    split = {"options": {**planned.options, "force_split": True}}
-    parts = f"in three parts (option force_split){where}"
-    changes: list[tuple[Remedy, str, dict[str, Any]]] = [(Remedy(SPLIT_FOR_MEMORY), parts, split)]
+    changes: list[tuple[Remedy, str, dict[str, Any]]] = []
+    for lighter in _lighter(tried[0]):
+        remedy = Remedy(CHANGE_OPTIONS, lighter.text, lighter.options)
+        options = {**planned.options, **lighter.options}
+        changes.append((remedy, f"{lighter.text}{where}", {"options": options}))
     if _is_of_gpu(code):
         changes.append((Remedy(RETRY_ON_CPU), "on the CPU", {"device": "cpu"}))
     for speed in SPEEDS[SPEEDS.index(failed.speed or SPEEDS[0]) + 1 :]:
@@ -248,6 +257,11 @@ def _changes(tried: Sequence[Runs], code: str) -> Iterator[Way]:
         except InputError:  # an engine or a task does not offer it
             continue
         yield Way(remedy, text, runs)
+
+
+def _lighter(runs: Runs) -> Iterator[Lighter]:
+    for name in dict.fromkeys(one.engine for one in runs.requests):
+        yield from engines.spec(name).lighter
 
 
 def _regions(runs: Runs, shape: Shape) -> Iterator[tuple[Way, Shape]]:

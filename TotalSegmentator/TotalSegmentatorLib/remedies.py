@@ -8,27 +8,29 @@ module is on the floor of the house, beside the errors, and imports nothing of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 RETRY = "retry"
 RETRY_ON_CPU = "retry_on_cpu"
 USE_FASTER_SPEED = "use_faster_speed"
 CHOOSE_REGION = "choose_region"
-SPLIT_FOR_MEMORY = "split_for_memory"
+CHANGE_OPTIONS = "change_options"
 OPEN_SETUP = "open_setup"
 OPEN_LICENCE = "open_licence"
+ACCEPT_TERMS = "accept_terms"
 DOWNLOAD_WEIGHTS = "download_weights"
 REINSTALL_ENGINE = "reinstall_engine"
 CHOOSE_BUILD = "choose_build"
 RUN_ANYWAY = "run_anyway"
 
-_LESS_GPU_MEMORY = (USE_FASTER_SPEED, CHOOSE_REGION, SPLIT_FOR_MEMORY, RETRY_ON_CPU)
+_LESS_GPU_MEMORY = (USE_FASTER_SPEED, CHOOSE_REGION, RETRY_ON_CPU)
 # Codes whose remedy is not that of their family. What failed for a reason that passes is tried
 # again: the network, another installation that is at work, an engine that ended by itself.
 _BY_CODE = {
     "environment.busy": (RETRY, OPEN_SETUP),
     "environment.sample_data": (RETRY,),
+    "licence.not_accepted": (ACCEPT_TERMS,),
     "weights.missing": (DOWNLOAD_WEIGHTS,),
     "weights.not_writable": (OPEN_SETUP, RETRY),
     "weights.untrusted_mirror": (OPEN_SETUP,),
@@ -43,7 +45,7 @@ _BY_FAMILY = {
     "environment": (OPEN_SETUP,),
     "gpu": (RETRY_ON_CPU,),
     "licence": (OPEN_LICENCE,),
-    "memory": (USE_FASTER_SPEED, CHOOSE_REGION, SPLIT_FOR_MEMORY),
+    "memory": (USE_FASTER_SPEED, CHOOSE_REGION),
     "network": (RETRY,),
     "weights": (RETRY,),
 }
@@ -54,11 +56,14 @@ class Remedy:
     """A one-click action.
 
     :param action: one of the constants of this module, e.g. ``retry_on_cpu``.
-    :param speed: the speed to use, for ``use_faster_speed`` only.
+    :param value: the speed to use for ``use_faster_speed``, the id of the terms for
+        ``accept_terms``, how it is run then for ``change_options``; else empty.
+    :param options: what changes for ``change_options``.
     """
 
     action: str
-    speed: str = ""
+    value: str = ""
+    options: Mapping[str, bool | int | float | str] = field(default_factory=dict, hash=False)
 
 
 def remedies(
@@ -68,7 +73,6 @@ def remedies(
     speed: str = "",
     device: str = "auto",
     has_region: bool = False,
-    can_split: bool = False,
 ) -> tuple[Remedy, ...]:
     """The actions that make sense for an error, the best one first; empty if there are none.
 
@@ -77,13 +81,11 @@ def remedies(
     :param speed: the speed of the run that failed.
     :param device: the device that was asked for.
     :param has_region: whether the run was confined to a region already.
-    :param can_split: whether the engine has the option ``force_split`` and the run did not use it.
     """
     faster = _faster_speed(speeds, speed)
     senseless = {
         USE_FASTER_SPEED: not faster,
         CHOOSE_REGION: has_region,
-        SPLIT_FOR_MEMORY: not can_split,
         RETRY_ON_CPU: device == "cpu",
     }
     actions = _BY_CODE.get(code) or _BY_FAMILY.get(code.partition(".")[0], ())

@@ -45,8 +45,12 @@ class Runs:
     @property
     def modality(self) -> str:
         """``CT`` or ``MR``, which all tasks of a plan are for; empty for a user's own model."""
-        task = self.requests[0].task
-        return "" if task == CUSTOM_TASK else catalog.task(task).modality
+        return self.tasks[0].modality if self.tasks else ""
+
+    @property
+    def tasks(self) -> tuple[catalog.Task, ...]:
+        """The tasks that are run; none for a user's own model."""
+        return tuple(catalog.task(one.task) for one in self.requests if one.task != CUSTOM_TASK)
 
 
 def complete(request: Request, modality: str = "") -> Runs:
@@ -76,15 +80,41 @@ def complete(request: Request, modality: str = "") -> Runs:
         return Runs(request, (run,), frozenset(catalog.structure(s).id for s in run.structures))
     modality = request.modality or modality
     if request.task or not request.structures:
-        task = request.task or WHOLE_BODY.get(modality, WHOLE_BODY["CT"])
+        task = request.task or _whole_body(modality, request.engine)
         run = _with_options(_with_task(dataclasses.replace(request, task=task)))
         return Runs(request, (run,), frozenset(run.structures))
-    plan = catalog.plan(request.structures, modality, request.speed)
-    steps = tuple(
-        _with_options(_with_task(dataclasses.replace(request, **dataclasses.asdict(step))))
-        for step in plan.steps
-    )
-    return Runs(request, steps, frozenset(plan.structures), plan.sentence)
+    if request.engine:
+        engines.spec(request.engine)  # it must be known
+    plan = catalog.plan(request.structures, modality, request.speed, engine=request.engine)
+    return Runs(request, _planned(request, plan), frozenset(plan.structures), plan.sentence)
+
+
+def _whole_body(modality: str, engine: str) -> str:
+    """The id of the task for the whole body: the engine's own if it does not run the usual one."""
+    usual = catalog.task(WHOLE_BODY.get(modality, WHOLE_BODY["CT"]))
+    own = (t for t in catalog.tasks() if engine in t.engines and t.modality == usual.modality)
+    return (usual if engine in ("", *usual.engines) else next(own, usual)).id
+
+
+def _planned(request: Request, plan: catalog.Plan) -> tuple[Request, ...]:
+    """A completed request for every step.
+
+    Engine and options are those that were asked for, as far as a step's task and engine have them;
+    an option that none of them has is refused.
+    """
+    steps = []
+    for step in plan.steps:
+        task = catalog.task(step.task)
+        engine = request.engine if request.engine in task.engines else task.engine
+        steps.append(dataclasses.replace(request, **dataclasses.asdict(step), engine=engine))
+    known = [{option.name for option in engines.options_of(one)} for one in steps]
+    elsewhere = set[str]().union(*known)
+    requests = []
+    for one, names in zip(steps, known, strict=True):
+        left_out = elsewhere - names
+        options = {name: value for name, value in one.options.items() if name not in left_out}
+        requests.append(_with_options(_with_task(dataclasses.replace(one, options=options))))
+    return tuple(requests)
 
 
 def _check_region(request: Request) -> None:
@@ -148,12 +178,12 @@ def _structures_of(
     known = {name.casefold(): id for id in derived for name in (id, catalog.structure(id).name)}
     own = [name for name in names if name.casefold() not in known]
     made = [known[name.casefold()] for name in names if name.casefold() in known]
-    return tuple(dict.fromkeys((*catalog.structures_in(task, own), *made)))
+    return tuple(dict.fromkeys((*engines.structures(engine.name, task, own), *made)))
 
 
 def _with_options(request: Request) -> Request:
     scope = engines.scope_of(request)
-    options = engines.spec(request.engine).parse_options(request.options, scope)
+    options = engines.spec(request.engine).parse_options(request.options, scope, request.task)
     request = dataclasses.replace(request, options=options)
     engines.check(request)
     return request
@@ -162,10 +192,12 @@ def _with_options(request: Request) -> Request:
 def check(runs: Runs, settings: Settings) -> Runs:
     """What can be known of this computer before minutes are spent; returns the runs.
 
-    :raises SetupError: ``licence.missing``; see :func:`.environment.check_weights`.
+    :raises SetupError: ``licence.missing``; see :func:`.environment.check_terms` and
+        :func:`.environment.check_weights`.
     """
-    tasks = [catalog.task(one.task) for one in runs.requests if one.task != CUSTOM_TASK]
-    environment.check_licence([t.title for t in tasks if t.licensed], settings.engine.variables)
+    titles = [task.title for task in runs.tasks if task.licensed]
+    environment.check_licence(titles, settings.engine.variables)
+    environment.check_terms(runs.tasks)
     models = [model for one in runs.requests for model in engines.downloaded_models(one)]
     environment.check_weights(models, settings.weights_folder, settings.may_download)
     return runs

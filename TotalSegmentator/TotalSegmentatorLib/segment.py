@@ -232,7 +232,8 @@ class _Attempts:
         """
         settings, tried = self._settings, [self.planned]
         hardware = known_hardware(self._session.hardware(self.planned.asked.device, context))
-        guard = MemoryGuard(image.shape_ijk, image.spacing, hardware, settings.weights_folder)
+        grid = (image.shape_ijk, image.spacing)
+        guard = MemoryGuard(*grid, hardware, settings.weights_folder, settings.at_once)
         if self._way:
             tried.append(self._way.runs)
             context.emit(Warned(FELL_BACK, f"It is run {self._way.text}, as the one before."))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import engines, environment
 from .dicom.orders import Order, Written
-from .engines.contract import DOWNLOAD, USAGE_STATISTICS, timing_key
+from .engines.contract import DOWNLOAD, RUNS_AT_ONCE, USAGE_STATISTICS, timing_key
 from .engines.known_weights import KNOWN_WEIGHTS
 from .environment import EngineEnvironment, Hardware, Observer
 from .environment.drivers import find_driver
@@ -61,6 +61,8 @@ class Settings:
     :param fall_back: do a run for which memory is short in another way that needs less, see
         :mod:`.memory_guard`.
     :param skip_memory_check: try even what by estimate cannot fit into memory.
+    :param at_once: how many runs like this one go on at once, which share the memory of this
+        computer; an engine process is kept for each of them.
     :param hardware: what is known of this computer, see :func:`.environment.probe`; None: a
         session looks, see :meth:`Session.hardware`.
     """
@@ -73,6 +75,7 @@ class Settings:
     usage_statistics: bool = False
     fall_back: bool = False
     skip_memory_check: bool = False
+    at_once: int = 1
     hardware: Hardware | None = None
 
     @property
@@ -80,6 +83,7 @@ class Settings:
         """The environment variables that tell the engine of these settings."""
         return {
             USAGE_STATISTICS: "on" if self.usage_statistics else "off",
+            RUNS_AT_ONCE: str(self.at_once),
             "TOTALSEG_WEIGHTS_PATH": str(self.weights_folder),
             KNOWN_WEIGHTS: str(known_file() or ""),
         }
@@ -141,7 +145,7 @@ class Session:
         command = self._settings.engine.command(self._settings.variables)
         with contextlib.ExitStack() as stack:
             self._folder = stack.enter_context(workspace(keep=keep))
-            self._engine = stack.enter_context(engine_pool().lend(command))
+            self._engine = stack.enter_context(engine_pool().lend(command, self._settings.at_once))
             self._stack = stack.pop_all()
         if keep:
             text = f"The temporary files are kept in {self._folder}."

@@ -2,7 +2,8 @@
 
 The steps are those of nnU-Net: an image is resampled to a network's spacing, and overlapping
 patches that cover it go through the network one by one. A model's own plan gives its patch; for a
-model that is not on this computer that of most models is assumed.
+model that is not on this computer that of most models is assumed. An engine whose networks are not
+nnU-Net's tells what they cost, see :func:`.engines.networks`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from . import catalog, engines
 from .catalog import TYPICAL_BYTES, Crop, Model, Task
+from .engines.contract import NetworkWork
 from .engines.nnunet.model_folder import ModelFolder, open_model_folder
 from .engines.nnunet.parts import is_split, three_parts
 from .engines.nnunet.windows import STEP, half_precision_bytes, step_of, window_count
@@ -65,28 +67,6 @@ class Work:
 
 
 @dataclass(frozen=True)
-class _Network:
-    """A model as far as its cost goes.
-
-    :param patch: voxels (x, y, z) of a patch.
-    :param spacing: mm (x, y, z) of the grid that it works on.
-    :param classes: number of its classes, with the background.
-    :param features: number of features at full resolution.
-    :param folds: how many times a network of this size is run on every patch.
-    """
-
-    patch: tuple[int, ...]
-    spacing: Spacing
-    classes: int
-    features: int = _FEATURES
-    folds: float = 1.0
-
-    @property
-    def window_bytes(self) -> float:
-        return float(half_precision_bytes(math.prod(self.patch), self.features, self.classes))
-
-
-@dataclass(frozen=True)
 class _Pass:
     """One network on one box of the image, with the overlap of its patches.
 
@@ -94,10 +74,9 @@ class _Pass:
     :param parts: into how many parts the box was cut; the extent is that of the largest.
     """
 
-    network: _Network
+    network: NetworkWork
     extent_mm: Sequence[float]
     grid: Spacing
-    step: float
     repeated: int = 1
     parts: int = 1
 
@@ -113,7 +92,7 @@ class _Pass:
         # its time falls with its features, not with their square.
         network = self.network
         windows = [
-            window_count(size, patch, self.step)
+            window_count(size, patch, network.step)
             for size, patch in zip(self.shape, network.patch, strict=True)
         ]
         cost = network.folds * self.repeated * network.features / _FEATURES
@@ -158,8 +137,13 @@ def work_of(
         largest_scores=max(one.scores * min(one.parts, 2) for one in passes),
         largest_layer=max(one.layer for one in passes),
         largest_patch=max(math.prod(p.network.patch) * p.network.features for p in passes),
-        largest_window=max(p.network.window_bytes for p in passes),
+        largest_window=max(_window_bytes(p.network) for p in passes),
     )
+
+
+def _window_bytes(network: NetworkWork) -> float:
+    voxels = math.prod(network.patch)
+    return float(half_precision_bytes(voxels, network.features, network.classes))
 
 
 def resolution_mm(request: Request) -> tuple[Spacing | None, ...]:
@@ -190,10 +174,14 @@ def _passes(
 ) -> Iterator[_Pass]:
     options = request.options
     if engines.scope_of(request) == "model":
-        network = _in_folder(_model_folder(request))
-        repeated = _MIRRORED if options.get("mirroring") else 1
         step = float(options.get("step_size", STEP))
-        yield _Pass(network, extent_mm, spacing, step, repeated)
+        network = replace(_in_folder(_model_folder(request)), step=step)
+        repeated = _MIRRORED if options.get("mirroring") else 1
+        yield _Pass(network, extent_mm, spacing, repeated)
+        return
+    own = engines.networks(request)
+    if own:
+        yield from (_Pass(network, extent_mm, network.spacing) for network in own)
         return
     task = catalog.task(request.task)
     crop = task.crop or (task.subset_crop if request.structures else None)
@@ -237,7 +225,7 @@ def _of_task(
     )
     for model in models:
         network = _of_catalog(model, task, weights_folder)
-        yield _Pass(network, extent_mm, grid, step_of(task.id), parts=parts)
+        yield _Pass(network, extent_mm, grid, parts=parts)
 
 
 def _cut(
@@ -253,8 +241,8 @@ def _cut(
     return (*extent_mm[:2], highest * grid[2]), len(parts)
 
 
-def _of_catalog(model: Model, task: Task, weights_folder: Path | None) -> _Network:
-    classes = len(model.labels or task.labels) + 1
+def _of_catalog(model: Model, task: Task, weights_folder: Path | None) -> NetworkWork:
+    classes, step = len(model.labels or task.labels) + 1, step_of(task.id)
     archive = catalog.archive(model)
     # An archive holds all folds, and larger networks than the plain one: both cost alike.
     size = archive.size_bytes / TYPICAL_BYTES if archive else 1.0
@@ -264,13 +252,14 @@ def _of_catalog(model: Model, task: Task, weights_folder: Path | None) -> _Netwo
         try:
             plans = json.loads((place / "plans.json").read_text("utf-8"))
             patch, spacing, features = _planned(plans, model.configuration)
-            return _Network(patch, model.spacing_mm or spacing, classes, features, folds)
+            spacing = model.spacing_mm or spacing
+            return NetworkWork(patch, spacing, classes, features, folds, step)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # not downloaded, or damaged, which the run itself will tell
-    return _Network(_PATCH, model.spacing_mm or _OWN_SPACING, classes, folds=folds)
+    return NetworkWork(_PATCH, model.spacing_mm or _OWN_SPACING, classes, _FEATURES, folds, step)
 
 
-def _in_folder(model: ModelFolder) -> _Network:
+def _in_folder(model: ModelFolder) -> NetworkWork:
     """A model folder; of its configurations the one that nnU-Net's training begins with."""
     names = [name for name in model.plans["configurations"] if name.startswith("3d")]
     name = "3d_fullres" if "3d_fullres" in names else (names or ["3d_fullres"])[0]
@@ -278,8 +267,8 @@ def _in_folder(model: ModelFolder) -> _Network:
     try:
         patch, spacing, features = _planned(model.plans, name)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return _Network(_PATCH, _OWN_SPACING, classes, folds=folds)  # the engine will tell
-    return _Network(patch, spacing, classes, features, folds)
+        return NetworkWork(_PATCH, _OWN_SPACING, classes, folds=folds)  # the engine will tell
+    return NetworkWork(patch, spacing, classes, features, folds)
 
 
 def _planned(plans: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], Spacing, int]:

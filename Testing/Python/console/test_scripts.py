@@ -45,6 +45,13 @@ class Waiting:
     def wait(self): pass
 logic.process(volume, segmentation, subset=["liver", "lungs"])
 assert requests[0]["task"] == "" and list(requests[0]["structures"]) == ["liver", "lungs"]
+
+# Options that are attributes go to the tasks that have them.
+logic.robustCrop = True
+logic.process(volume, segmentation, task="total")
+logic.process(volume, segmentation, task="wholebody_ct")
+logic.process(volume, segmentation, subset=["liver"])
+assert [values.get("robust_crop") for values in requests[1:]] == [True, None, True]
 print("done")
 """
 
@@ -192,6 +199,16 @@ for call, code in (
     else:
         raise AssertionError(code)
 assert logic.licenceStatus().state == "none"
+terms = logic.termsToAccept(volume, task="nv_ct_body")
+assert [one.id for one in terms] == ["nv-segment-ctmr"]
+try:
+    logic.segment(volume, task="nv_ct_body")
+except SetupError as error:
+    assert error.code == "licence.not_accepted", error
+else:
+    raise AssertionError("not refused")
+logic.acceptTerms(terms[0].id)
+assert logic.termsToAccept(volume, task="nv_ct_body") == ()
 assert "qt" not in sys.modules and "torch" not in sys.modules
 print("done")
 """

@@ -16,7 +16,9 @@ import torch
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator"))
-from TotalSegmentatorLib.engines.nnunet import gpu, on_device, postprocessing, prediction
+from TotalSegmentatorLib.engines import gpu
+from TotalSegmentatorLib.engines.nnunet import gpu as nnunet_gpu
+from TotalSegmentatorLib.engines.nnunet import on_device, postprocessing, prediction
 from TotalSegmentatorLib.engines.nnunet.geometry import Volume
 from TotalSegmentatorLib.engines.nnunet.normalisation import normalise
 from TotalSegmentatorLib.engines.nnunet.plans import Heads, Normalisation, Plans, Resampling
@@ -200,13 +202,13 @@ def _cleaned(labels: np.ndarray, what: str, *arguments) -> list[int]:
 def fitting() -> dict:
     """What is computed at once, and what follows when memory runs out."""
     plans, shape = a_plan(patch=(128, 128, 128)), (300, 300, 300)
-    at_once = [gpu.windows_at_once(gib << 30, plans, shape) for gib in (0, 3, 4, 8, 24)]
+    at_once = [nnunet_gpu.windows_at_once(gib << 30, plans, shape) for gib in (0, 3, 4, 8, 24)]
     cuda = torch.device("cuda")
     ways = [gpu.Way(4, cuda), gpu.Way(1, cuda), gpu.Way(1, CPU)]
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     return {
         "at_once": at_once,
-        "cpu": [(way.windows, str(way.sums_on)) for way in gpu.ways(CPU, plans, shape)],
+        "cpu": [(way.windows, str(way.sums_on)) for way in nnunet_gpu.ways(CPU, plans, shape)],
         "tried": {
             "no memory for sums": _tried(ways, [full, full, None]),
             "enough": _tried(ways, [None]),

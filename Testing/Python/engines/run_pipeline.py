@@ -17,9 +17,10 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "TotalSegmentator"))
 from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib.engines import gpu
 from TotalSegmentatorLib.engines.contract import Reporter
 from TotalSegmentatorLib.engines.kept import Kept
-from TotalSegmentatorLib.engines.nnunet import SPEC, engine, gpu, parts
+from TotalSegmentatorLib.engines.nnunet import SPEC, engine, parts
 from TotalSegmentatorLib.engines.nnunet.network import Network
 from TotalSegmentatorLib.jobs import JobContext, Warned
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from TotalSegmentatorLib import catalog, engines
 from TotalSegmentatorLib.engines import contract
 from TotalSegmentatorLib.engines.console import ConsoleTap, tqdm_fraction
-from TotalSegmentatorLib.engines.contract import SCOPES, EngineSpec, Option, Reporter
+from TotalSegmentatorLib.engines.contract import (
+    SCOPES,
+    Costs,
+    EngineSpec,
+    NetworkWork,
+    Option,
+    Reporter,
+)
 from TotalSegmentatorLib.engines.failures import classify
 from TotalSegmentatorLib.engines.totalsegmentator import TASK_OPTIONS
 from TotalSegmentatorLib.errors import CancelledError, InputError, SetupError
@@ -19,12 +27,16 @@ SPEC = EngineSpec(
     "test",
     "Test",
     "",
+    Costs(2.0, 1.0, 4e-6, 5e-9, 50e-9, 4e8, 2.0, True, 12.0),
     options=(
         Option("factor", 0.5, "Factor", "", minimum=0.0, maximum=1.0),
         Option("robust", False, "Robust", ""),
         Option("count", 1, "Count", ""),
         Option("crop", False, "Crop", "", scope="task"),
         Option("trust", False, "Trust", "", scope="model"),
+        Option("size", "large", "Size", "", choices=("large", "small")),
+        Option("mask", "", "Mask", "", path=True),
+        Option("only", 1, "Only", "", tasks=("brain",)),
     ),
     stages=(("Load", 0.2), ("Run", 0.8)),
 )
@@ -38,7 +50,13 @@ def test_declarations_are_complete(spec):
     for option in spec.options:
         assert option.help.endswith(".") and option.title
         assert option.scope in ("", *SCOPES)
+        assert {type(option.parse(choice)) for choice in option.choices} <= {str}
+        assert all(spec.name in catalog.task(id).engines for id in option.tasks)
+        assert not option.path or option.default == ""
     assert len({option.name for option in spec.options}) == len(spec.options)
+    for lighter in spec.lighter:
+        changed = spec.parse_options(lighter.options)
+        assert changed != spec.parse_options({}) and lighter.text
 
 
 @pytest.mark.parametrize(
@@ -48,6 +66,9 @@ def test_declarations_are_complete(spec):
         ({"factor": 1}, 1.0),
         ({"robust": "yes"}, True),
         ({"count": 3}, 3),
+        ({"size": "small"}, "small"),
+        ({"mask": ""}, ""),
+        ({"mask": "/a/mask.nii"}, str(Path("/a/mask.nii").absolute())),
     ],
 )
 def test_options_get_their_type(given, parsed):
@@ -64,6 +85,7 @@ def test_options_get_their_type(given, parsed):
         ({"factor": "much"}, "input.bad_option"),
         ({"factor": float("nan")}, "input.bad_option"),
         ({"robust": "perhaps"}, "input.bad_option"),
+        ({"size": "huge"}, "input.bad_option"),
         ({"colour": 1}, "input.unknown_option"),
     ],
 )
@@ -81,7 +103,7 @@ def test_bad_options_are_refused(given, code):
     ],
 )
 def test_options_are_those_of_the_kind_of_run(scope, special, other, kind):
-    names = {"factor", "robust", "count", special}
+    names = {"factor", "robust", "count", "size", "mask", "only", special}
     assert {option.name for option in SPEC.options_for(scope)} == names
     assert SPEC.parse_options({special: True}, scope)[special] is True
     assert SPEC.parse_options({}, scope).keys() == names
@@ -90,6 +112,33 @@ def test_options_are_those_of_the_kind_of_run(scope, special, other, kind):
     assert caught.value.code == "input.unknown_option"
     assert f"no option {other} {kind}." in caught.value.message
     assert special in caught.value.remedy and other not in caught.value.remedy
+
+
+def test_a_path_means_the_same_wherever_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = SPEC.parse_options({"mask": "mask.nii"})
+    assert given["mask"] == str(tmp_path / "mask.nii")
+    monkeypatch.chdir(Path(__file__).parent)
+    assert SPEC.parse_options(given) == given
+
+
+def test_a_value_that_is_no_choice_names_the_choices():
+    with pytest.raises(InputError) as caught:
+        SPEC.parse_options({"size": "huge"})
+    assert caught.value.remedy == "Give one of: large, small."
+
+
+def test_options_may_be_for_some_tasks_only():
+    assert "only" in SPEC.parse_options({}, "task", "brain")
+    assert "only" not in SPEC.parse_options({}, "task", "body")
+    with pytest.raises(InputError) as caught:
+        SPEC.parse_options({"only": 2}, "task", "body")
+    assert caught.value.code == "input.unknown_option"
+    assert caught.value.message == "The engine test has no option only for the task body."
+    assert "only" not in caught.value.remedy
+    with pytest.raises(InputError) as caught:
+        SPEC.parse_options({"colour": 2}, "task", "body")
+    assert caught.value.message == "The engine test has no option colour."
 
 
 def test_a_model_folder_has_other_options_than_a_task():
@@ -121,6 +170,36 @@ def test_the_body_is_looked_for_where_nothing_else_is(task, structures, names):
     for name in ("body_seg", "body_first"):
         request = Request(task, "nnunet", structures=structures, options={name: True})
         assert (body in engines.downloaded_models(request)) == (name in names)
+
+
+@pytest.fixture
+def made_engine(monkeypatch) -> ModuleType:
+    """An engine beside the others; functions beside its SPEC are added by the tests."""
+    module = ModuleType("made")
+    module.SPEC = SPEC
+    monkeypatch.setattr(engines, "_module", lambda name: module)
+    return module
+
+
+def test_an_engine_may_know_names_of_its_own(made_engine):
+    total = catalog.task("total")
+    assert engines.structures("made", total, ["Left kidney"]) == ("kidney_left",)
+    made_engine.structures = lambda task, names: [f"{task.id} {name}" for name in names]
+    assert engines.structures("made", total, ["14"]) == ("total 14",)
+
+
+def test_an_engine_may_say_what_it_computes(made_engine):
+    request = Request("total", "made")
+    assert engines.networks(request) == ()
+    network = NetworkWork((96, 96, 96), (1.5, 1.5, 1.5), 105, step=0.75)
+    made_engine.networks = lambda request, task: [network] * len(task.speeds)
+    assert engines.networks(request) == (network,) * 3
+
+
+def test_weights_of_the_user_s_own_need_no_download():
+    assert engines.downloaded_models(Request("total", "nnunet"))
+    own = Request("total", "nnunet", options={"weights": "/a/model.pt"})
+    assert engines.downloaded_models(own) == ()
 
 
 def test_progress_grows_over_the_whole_run():

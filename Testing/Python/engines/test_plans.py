@@ -113,7 +113,7 @@ def test_several_channels_and_other_readers_are_not_covered(plans, dataset):
 
 
 def test_all_trainers_of_the_catalogue_are_covered():
-    for task in catalog.tasks():
+    for task in (task for task in catalog.tasks() if "nnunet" in task.engines):
         for models in task.speeds.values():
             for model in models:
                 check_trainer(model.trainer)

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from TotalSegmentatorLib.engines import turns
-from TotalSegmentatorLib.engines.contract import EngineSpec, Reporter
+from TotalSegmentatorLib.engines.contract import Reporter
+from TotalSegmentatorLib.engines.nnunet import SPEC
 from TotalSegmentatorLib.errors import CancelledError
 from TotalSegmentatorLib.jobs import JobContext, Stage
 from TotalSegmentatorLib.jobs.workspace import try_lock
@@ -73,14 +74,14 @@ def test_the_second_waits_until_the_first_has_ended(ending, other, context):
 
     thread = threading.Thread(target=end)
     thread.start()
-    with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
+    with turns.turn(GPU, Reporter(SPEC, context)):
         assert context.events == [WAITING]
         thread.join()
         other.wait(timeout=10)
 
 
 def test_nothing_is_told_if_the_gpu_is_free(lock_file, context):
-    report = Reporter(EngineSpec("", "", ""), context)
+    report = Reporter(SPEC, context)
     for _ in range(2):
         with turns.turn(GPU, report), open(lock_file, "ab") as file:
             assert not try_lock(file)
@@ -97,27 +98,27 @@ def test_waiting_can_be_cancelled(other, context):
     threading.Thread(target=cancel).start()
     with (
         pytest.raises(CancelledError),
-        turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)),
+        turns.turn(GPU, Reporter(SPEC, context)),
     ):
         raise AssertionError("it was another's turn")
 
 
 def test_the_processor_is_for_all(other, context):
-    with turns.turn(SimpleNamespace(type="cpu"), Reporter(EngineSpec("", "", ""), context)):
+    with turns.turn(SimpleNamespace(type="cpu"), Reporter(SPEC, context)):
         assert context.events == []
 
 
 def test_a_run_goes_on_where_no_lock_can_be_made(tmp_path, monkeypatch, context):
     (tmp_path / "file").touch()
     monkeypatch.setattr(turns, "_lock_file", lambda device: tmp_path / "file" / "gpu.lock")
-    with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
+    with turns.turn(GPU, Reporter(SPEC, context)):
         pass
 
 
 def test_the_file_is_the_user_s_own(tmp_path, monkeypatch, context):
     """Nobody else can make it first."""
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
+    with turns.turn(GPU, Reporter(SPEC, context)):
         (found,) = (path for path in tmp_path.rglob("*") if path.is_file())
         assert found.name == "mps.lock"
 
@@ -127,7 +128,7 @@ def test_a_run_goes_on_without_a_home(monkeypatch, context):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", no_home)
-    with turns.turn(GPU, Reporter(EngineSpec("", "", ""), context)):
+    with turns.turn(GPU, Reporter(SPEC, context)):
         pass
 
 

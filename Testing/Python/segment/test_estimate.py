@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib import catalog, engines
 from TotalSegmentatorLib.engines import downloaded_models
 from TotalSegmentatorLib.environment import Device, Hardware
 from TotalSegmentatorLib.errors import InputError, SetupError
@@ -240,6 +240,28 @@ def test_a_model_s_own_plan_is_used_if_it_is_there(tmp_path):
     assert work_of(*grid, request, tmp_path).patch_voxels == 2 * (64 * 64 * 32) / 2
     (place / "plans.json").write_text("{")
     assert work_of(*grid, request, tmp_path) == work_of(*grid, request)
+
+
+@pytest.mark.parametrize(
+    ("task", "speed", "resolution", "download"),
+    [
+        ("wholebody_ct", "normal", "1.5 mm", "80 MB"),
+        ("wholebody_ct", "fast", "3 mm", "80 MB"),
+        ("nv_ct_body", "normal", "1.5 mm", "870 MB"),
+        ("nv_mri_brain", "normal", "1.5 mm", "870 MB"),
+    ],
+)
+def test_engines_of_other_networks_tell_what_they_cost(tmp_path, task, speed, resolution, download):
+    (request,) = complete(Request(task, speed=speed)).requests
+    found = estimate(*TRUNK, [request], TWO_CORES, (), tmp_path)
+    assert (found.resolution, found.download) == (resolution, download)
+    (network,) = engines.networks(request)
+    work = work_of(*TRUNK, request)
+    assert work.largest_patch == math.prod(network.patch) * network.features
+    own = complete(dataclasses.replace(request, options={"weights": "model.pt"})).requests
+    assert estimate(*TRUNK, own, TWO_CORES, (), tmp_path).download == ""
+    wider = complete(dataclasses.replace(request, options={"overlap": 0.6})).requests
+    assert estimate(*TRUNK, wider, TWO_CORES).seconds > 1.3 * found.seconds
 
 
 def past_run(times: float, speed: str = "fast", task: str = "total", **more) -> PastRun:

@@ -10,12 +10,16 @@ import os
 import numpy as np
 import pytest
 
-from TotalSegmentatorLib import catalog, history
+from TotalSegmentatorLib import catalog, engines, environment, history
+from TotalSegmentatorLib.engines.contract import timing_key
+from TotalSegmentatorLib.estimate import estimate
 from TotalSegmentatorLib.history import FILE, KEPT, load, record
 from TotalSegmentatorLib.images import Image, corners
 from TotalSegmentatorLib.jobs import Request
+from TotalSegmentatorLib.runs import complete
 
 TASK = Request(task="total", engine="totalsegmentator", speed="fast")
+GRID = ((20, 20, 20), (3.0, 3.0, 3.0))
 
 
 def image(n: int = 20) -> Image:
@@ -59,6 +63,24 @@ def test_the_engine_and_the_mode_are_those_that_ran(tmp_path):
     ran = [(past.engine, past.mode) for past in load(tmp_path)]
     assert ran[:2] == [("totalsegmentator", "exact")] * 2
     assert ran[2:] == [("nnunet", "exact"), ("nnunet", "compiled")]
+
+
+@pytest.mark.parametrize("spec", engines.specs().values(), ids=lambda spec: spec.name)
+def test_runs_of_every_engine_are_kept_with_all_of_their_stages(tmp_path, spec):
+    task = next(task for task in catalog.tasks() if spec.name in task.engines)
+    request = complete(Request(task.id, spec.name)).requests[0]
+    values = report(request, total=10.0 * len(spec.stages) + 1)
+    values["runs"][0]["provenance"]["engine"] = spec.name
+    values["runs"][0]["timings_s"] = {timing_key(text): 10.0 for text, _ in spec.stages}
+    record(values, image(), folder=tmp_path)
+    (past,) = load(tmp_path)
+    assert (past.engine, past.task, past.seconds) == (
+        spec.name,
+        task.id,
+        values["timings_s"]["total"],
+    )
+    found = estimate(*GRID, [request], environment.this_computer(), [past] * 10)
+    assert found.based_on == 10
 
 
 @pytest.mark.parametrize("option", ["body_seg", "body_first"])

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.hungry import GIB, computer, use_hungry_engine
 
-from TotalSegmentatorLib import catalog, environment, history, segment
+from TotalSegmentatorLib import catalog, engines, environment, history, segment
 from TotalSegmentatorLib import session as session_module
 from TotalSegmentatorLib.environment import this_computer
 from TotalSegmentatorLib.environment.drivers import Driver, Gpu
@@ -23,9 +23,9 @@ from TotalSegmentatorLib.jobs import Log, Progress, Request, Stage, Started, War
 from TotalSegmentatorLib.jobs.shortage import GPU, MAIN
 from TotalSegmentatorLib.memory_guard import FELL_BACK, MemoryGuard, known_hardware
 from TotalSegmentatorLib.remedies import (
+    CHANGE_OPTIONS,
     CHOOSE_REGION,
     RETRY_ON_CPU,
-    SPLIT_FOR_MEMORY,
     USE_FASTER_SPEED,
     Remedy,
 )
@@ -58,7 +58,8 @@ def cases(draw):
     """An image, what is asked for, and a computer whose memory is short, or nearly so."""
     task = draw(st.sampled_from(TASKS))
     engine = draw(st.sampled_from(task.engines))
-    options = {"force_split": True} if draw(st.booleans()) else {}
+    lighter = [one.options for one in engines.spec(engine).lighter]
+    options = draw(st.sampled_from([{}, *lighter]))
     speed = draw(st.sampled_from(list(task.speeds)))
     runs = complete(Request(task=task.id, engine=engine, speed=speed, options=options))
     grid = draw(grids)
@@ -109,7 +110,8 @@ def test_a_way_that_fits_is_never_left_out(case):
 
     speeds = list(catalog.task(asked.task).speeds)
     faster = [s for s in speeds[speeds.index(asked.speed) + 1 :] if helps(speed=s)]
-    expected = [Remedy(SPLIT_FOR_MEMORY)] if helps(options={"force_split": True}) else []
+    lighter = [one for one in engines.spec(asked.engine).lighter if helps(options=one.options)]
+    expected = [Remedy(CHANGE_OPTIONS, one.text, one.options) for one in lighter[:1]]
     gpu = short.code.startswith("gpu.")
     expected += [Remedy(RETRY_ON_CPU)] if gpu and helps(device="cpu") else []
     expected += [Remedy(USE_FASTER_SPEED, faster[0])] if faster else []
@@ -152,7 +154,7 @@ def test_the_chain_goes_each_way_once_and_never_one_that_is_too_large(case, code
         assert way.runs.requests not in [one.requests for one in tried]
         short = guard.shortage(way.runs)
         assert short is None or not short.certain
-        if way.remedy.action == SPLIT_FOR_MEMORY:
+        if way.remedy.action == CHANGE_OPTIONS:
             memory = "gpu_memory_bytes" if code == GPU else "memory_bytes"
             of_both = [estimate(*grid, r.requests, hardware) for r in (way.runs, tried[-1])]
             assert getattr(of_both[0], memory) < getattr(of_both[1], memory)
@@ -203,12 +205,24 @@ def test_three_parts_help_where_all_scores_are_held():
 
     def split(**asked) -> bool:
         guard, runs = guard_and_runs(computer(64, 1), **asked)
-        return SPLIT_FOR_MEMORY in [way.remedy.action for way in guard.chain([runs], MAIN)]
+        return CHANGE_OPTIONS in [way.remedy.action for way in guard.chain([runs], MAIN)]
 
     assert split(engine=OFFICIAL)
     assert not split(engine=OFFICIAL, options={"force_split": True})
     assert not split()
     assert split(options={"higher_order_resampling": True})
+
+
+def test_engines_tell_their_own_ways():
+    runs = complete(Request(task="nv_ct_body", options={"overlap": 0.5}))
+    short = need(TRUNK, runs).memory_bytes / GIB - 0.1
+    guard = MemoryGuard(*TRUNK, computer(64, short))
+    way = guard.ways([runs], "memory.may_not_fit")[0]
+    assert way.remedy == Remedy(CHANGE_OPTIONS, way.text, way.remedy.options)
+    assert way.remedy.options.keys() == {"window"} and "option window" in way.text
+    assert way.runs.request.options == {**runs.request.options, **way.remedy.options}
+    rough = complete(Request(task="wholebody_ct"))
+    assert USE_FASTER_SPEED in [one.remedy.action for one in guard.chain([rough], MAIN)]
 
 
 def test_a_gpu_that_is_not_known_is_no_reason_to_refuse():
@@ -226,7 +240,7 @@ def test_a_gpu_whose_memory_ended_gives_way_to_the_cpu_before_any_speed():
 
     assert actions() == [RETRY_ON_CPU, USE_FASTER_SPEED, USE_FASTER_SPEED]
     official = actions(engine=OFFICIAL)
-    assert official == [SPLIT_FOR_MEMORY, RETRY_ON_CPU, USE_FASTER_SPEED, USE_FASTER_SPEED]
+    assert official == [CHANGE_OPTIONS, RETRY_ON_CPU, USE_FASTER_SPEED, USE_FASTER_SPEED]
 
 
 def test_after_a_run_has_died_the_estimate_is_not_believed():
@@ -234,7 +248,7 @@ def test_after_a_run_has_died_the_estimate_is_not_believed():
     guard = MemoryGuard((512, 512, 300), (0.75, 0.75, 1.5), computer(8, 6))
     runs = complete(Request(task="total"))
     assert guard.shortage(runs) is None
-    assert [way.remedy.speed for way in guard.chain([runs], MAIN)] == ["fast", "fastest"]
+    assert [way.remedy.value for way in guard.chain([runs], MAIN)] == ["fast", "fastest"]
     error = SetupError(MAIN, "It ran out.")
     guard.add_ways(error, [runs])
     assert error.remedies[0] == Remedy(USE_FASTER_SPEED, "fast")
@@ -245,7 +259,7 @@ def test_plans_of_several_tasks_and_model_folders_are_guarded_too():
     def speeds(*structures: str) -> list[str]:
         runs = complete(Request(structures=structures, engine=OFFICIAL))
         chain = MemoryGuard(*TRUNK, computer(64, 1)).chain([runs], MAIN)
-        return [way.remedy.speed for way in chain]
+        return [way.remedy.value for way in chain]
 
     assert speeds("liver", "body_extremities")[-2:] == ["fast", "fastest"]
     assert speeds("liver", "lung_veins") == ["fast", "fastest"]  # of the liver's task alone

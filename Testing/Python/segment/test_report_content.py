@@ -45,3 +45,19 @@ def test_what_files_carry_says_nothing_of_the_input_or_of_where_models_lie():
         assert secret not in text
     assert public["requests"][0]["model"] == "knee"
     assert all(isinstance(value, str) for value in provenance_texts(made).values())
+
+
+def test_what_files_carry_says_nothing_of_where_files_of_options_lie():
+    options = {
+        "weights": "/home/muster/bundles/model.pt",
+        "template": "",
+        "skull_strip": "/home/muster/strip {input} {output}",
+        "overlap": 0.25,
+    }
+    _, result = run("nv_mri_brain", demo=False)
+    made = report((Request("nv_mri_brain", "nv_segment", options=options), result))
+    assert made["runs"][0]["request"]["options"] == options  # to run it again
+    public = public_provenance({**made, "asked": made["runs"][0]["request"]})
+    (request,) = public["requests"]
+    assert request["options"] == {"weights": "model.pt", "template": "", "overlap": 0.25}
+    assert "muster" not in json.dumps(public)

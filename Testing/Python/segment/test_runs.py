@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from TotalSegmentatorLib import environment
 from TotalSegmentatorLib.engines import options_of
 from TotalSegmentatorLib.errors import InputError, SetupError
 from TotalSegmentatorLib.jobs import Request
@@ -50,6 +51,49 @@ def test_an_engine_that_is_asked_for_runs_every_task_and_others_the_first_they_h
     assert (run.engine, run.structures) == ("totalsegmentator", ("skin",))
 
 
+@pytest.mark.parametrize(
+    ("engine", "modality", "task"),
+    [
+        ("totalsegmentator", "CT", "total"),
+        ("monai_bundle", "", "wholebody_ct"),
+        ("nv_segment", "", "nv_ct_body"),
+        ("nv_segment", "MR", "nv_mri_body"),
+    ],
+)
+def test_an_engine_alone_runs_its_own_whole_body(engine, modality, task):
+    (run,) = complete(Request(engine=engine), modality).requests
+    assert (run.task, run.engine) == (task, engine)
+
+
+def test_structures_are_taken_from_the_engine_that_is_asked_for():
+    assert tasks_of(Request(structures=("liver", "aorta"))) == ["total"]
+    assert tasks_of(Request(structures=("liver", "aorta"), engine="nv_segment")) == ["nv_ct_body"]
+    assert tasks_of(Request(structures=("liver",), engine="monai_bundle")) == ["wholebody_ct"]
+
+
+def test_a_plan_may_need_several_engines():
+    """What was asked for reaches those that know it."""
+    options = {"robust_crop": True, "window": "96x96x96", "threads": 2}
+    wanted = ("liver", "lung_tumor")
+    runs = complete(Request(structures=wanted, engine="totalsegmentator", options=options))
+    official, other = runs.requests
+    assert (official.task, official.engine) == ("total", "totalsegmentator")
+    assert (other.task, other.engine) == ("nv_ct_body", "nv_segment")
+    assert other.structures == ("lung_tumor",)
+    assert official.options["robust_crop"] and "window" not in official.options
+    assert other.options["window"] == "96x96x96" and "robust_crop" not in other.options
+    assert official.options["threads"] == other.options["threads"] == 2
+    assert "nv_ct_body (non-commercial; not run by totalsegmentator)" in runs.sentence
+    assert complete(runs.request).requests == runs.requests
+
+
+def test_what_is_only_on_request_is_no_part_of_the_whole():
+    (whole,) = complete(Request("nv_ct_body")).requests
+    assert whole.structures == ()
+    (one,) = complete(Request("nv_ct_body", structures=("lung_tumor", "Liver"))).requests
+    assert one.structures == ("lung_tumor", "liver")
+
+
 def test_what_is_run_has_the_options_of_its_kind_and_runs_again():
     for request in (Request("total"), Request("total", "totalsegmentator"), Request("demo")):
         (run,) = complete(request).requests
@@ -86,6 +130,11 @@ def test_names_within_a_task_become_ids():
         (Request("total", region=((0, 0),)), "input.bad_region"),
         (Request("total", options={"small_blobs_mm3": 500}), "input.bad_option"),
         (Request("total", options={"threads": -1}), "input.bad_option"),
+        (Request(engine="monai_bundle", modality="MR"), "input.wrong_engine"),
+        (Request(structures=("liver",), engine="nv_segmnt"), "input.unknown_engine"),
+        (Request(structures=("liver", "lung_tumor"), options={"x": 1}), "input.unknown_option"),
+        (Request(structures=("liver", "lung_tumor"), options={"window": "9"}), "input.bad_option"),
+        (Request("nv_ct_body", options={"template": "brain.nii"}), "input.unknown_option"),
     ],
 )
 def test_what_cannot_be_done_is_said(request_, code):
@@ -114,3 +163,19 @@ def test_a_missing_licence_is_told_before_anything_is_run(tmp_path, engine):
     assert caught.value.code == "weights.missing"
     assert caught.value.message.count("Dataset298") == 1  # both tasks crop with it
     assert "aca_" not in str(caught.value)
+
+
+def test_terms_must_be_accepted_before_weights_are_looked_for(tmp_path, engine, monkeypatch):
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    settings, runs = Settings(engine, weights=tmp_path), complete(Request("nv_ct_body"))
+    with pytest.raises(SetupError) as caught:
+        check(runs, settings)
+    assert caught.value.code == "licence.not_accepted"
+    environment.terms.accept("nv-segment-ctmr")
+    with pytest.raises(SetupError) as caught:
+        check(runs, settings)
+    assert caught.value.code == "weights.missing"
+    assert "NV_Segment_CTMR" in caught.value.message
+    own = complete(Request("nv_ct_body", options={"weights": str(tmp_path / "model.pt")}))
+    assert check(own, settings) is own

@@ -59,9 +59,13 @@ def run(command: dict) -> None:
         fail_for_real()
     elif end == "deaf":
         time.sleep(60)
+    elif end == "waits":
+        sys.stdin.readline()  # for the cancellation
+        tell("failed", error={"code": "cancelled", "message": ""})
     else:
         shutil.copy(command["image"], command["labels"])
-        provenance = {"engine": request["engine"], "demo": False}
+        provenance = {"engine": request["engine"], "demo": False, "pid": os.getpid()}
+        provenance["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         result = {"labels": command["labels"], "label_names": {"1": "liver"}, "timings_s": {}}
         tell("result", result={**result, "provenance": provenance})
 

@@ -50,13 +50,10 @@ def test_only_codes_that_exist_are_excepted():
 
 
 def test_a_full_gpu_offers_all_ways_around_it():
-    found = remedies.remedies(
-        "gpu.out_of_memory", speeds=SPEEDS, speed="normal", device="gpu:1", can_split=True
-    )
+    found = remedies.remedies("gpu.out_of_memory", speeds=SPEEDS, speed="normal", device="gpu:1")
     assert found == (
         Remedy("use_faster_speed", "fast"),
         Remedy("choose_region"),
-        Remedy("split_for_memory"),
         Remedy("retry_on_cpu"),
     )
 
@@ -65,7 +62,6 @@ def test_what_was_done_already_is_not_offered_again():
     run = {"speeds": SPEEDS, "speed": "fastest", "device": "cpu", "has_region": True}
     assert actions("gpu.out_of_memory", **run) == []
     assert actions("memory.exhausted", **run) == []
-    assert actions("memory.exhausted", **run, can_split=True) == ["split_for_memory"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +78,7 @@ def test_what_was_done_already_is_not_offered_again():
 )
 def test_the_next_faster_speed_is_offered(speeds, speed, faster):
     found = remedies.remedies("memory.exhausted", speeds=speeds, speed=speed)
-    assert [r.speed for r in found if r.action == "use_faster_speed"] == ([faster] * bool(faster))
+    assert [r.value for r in found if r.action == "use_faster_speed"] == ([faster] * bool(faster))
 
 
 def test_speeds_of_the_catalogue_are_in_the_order_that_remedies_expect():
@@ -98,6 +94,7 @@ def test_speeds_of_the_catalogue_are_in_the_order_that_remedies_expect():
         ("environment.missing", ["open_setup"]),
         ("environment.busy", ["retry", "open_setup"]),
         ("licence.missing", ["open_licence"]),
+        ("licence.not_accepted", ["accept_terms"]),
         ("weights.missing", ["download_weights"]),
         ("weights.download_failed", ["retry"]),
         ("weights.offline", ["retry"]),

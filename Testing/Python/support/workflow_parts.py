@@ -3,6 +3,7 @@ workflow around them."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +23,10 @@ from TotalSegmentatorLib.dicom_workflow.configuration import (
 from TotalSegmentatorLib.dicom_workflow.planning import Choice, make_plans
 from TotalSegmentatorLib.dicom_workflow.record import Record, load_record
 from TotalSegmentatorLib.dicom_workflow.staging import alone_in
-from TotalSegmentatorLib.dicom_workflow.workflow import Outcome, Workflow
+from TotalSegmentatorLib.dicom_workflow.workflow import Destination, Outcome, Workflow
 from TotalSegmentatorLib.errors import SegmentationError
 from TotalSegmentatorLib.images import Image, Notice
-from TotalSegmentatorLib.jobs import Request
+from TotalSegmentatorLib.jobs import JobContext, Request
 from TotalSegmentatorLib.runs import complete
 
 HEADER = {"PatientID": "../../P 1", "StudyDate": "20200102"}
@@ -79,6 +80,7 @@ class StandIn:
     fail: dict[tuple[str, int, str], BaseException] = field(default_factory=dict)
     found: bool = True
     before: Callable[[], object] = lambda: None
+    _here: threading.local = field(default_factory=threading.local)
 
     def use(self, patch) -> StandIn:
         patch.setattr(planning, "attribute_of", attribute)
@@ -88,12 +90,12 @@ class StandIn:
         return self
 
     def read_volume(self, volume: DicomVolume) -> tuple[Image, tuple[Notice, ...]]:
-        self.volume = volume
+        self._here.volume = volume
         return Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), (Notice("input.coarse", "Coarse."),)
 
     def segment(self, image, request: Request, settings, notices, on_event):
         task = complete(request).requests[0].task
-        run = (self.volume.series.uid, self.volume.number, task)
+        run = (self._here.volume.series.uid, self._here.volume.number, task)
         self.ran.append(run)
         if run in self.fail:
             raise self.fail[run]
@@ -123,9 +125,10 @@ class StandIn:
         with alone_in(self.output) as folder:
             record = load_record(self.output)
             plans = self.plan(*series, configuration=configuration, record=record, **choice)
+            destination, context = Destination(self.output, folder, record), JobContext(_ignore)
             options, settings = configuration.options, SimpleNamespace()
-            made = Workflow(self.output, folder, record, options, settings, _unseen)
-            return list(made.run(plans))
+            made = Workflow(destination, options, settings, _unseen, context)
+            return [made.run(plan) for plan in plans]
 
     def plan(
         self,
@@ -152,9 +155,13 @@ def content(volume: DicomVolume, task: str, kind: str) -> str:
 
 
 def _job(result: object) -> SimpleNamespace:
-    return SimpleNamespace(wait=lambda: result)
+    return SimpleNamespace(wait=lambda stop: result)
+
+
+def _ignore(event: object) -> None:
+    pass
 
 
 @contextmanager
 def _unseen(title: str) -> Iterator:
-    yield lambda event: None
+    yield _ignore

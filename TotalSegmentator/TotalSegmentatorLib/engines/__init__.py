@@ -5,23 +5,30 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType, ModuleType
 
 from .. import catalog
 from ..catalog import Model, Task
 from ..errors import InputError
 from ..jobs import Request
-from .contract import EngineSpec, Option
+from .contract import WEIGHTS, EngineSpec, NetworkWork, Option
 
 #: Options that let a run find the body first and crop to it.
 BODY_OPTIONS = ("body_seg", "body_first")
 
 
-def specs() -> dict[str, EngineSpec]:
+@cache
+def specs() -> Mapping[str, EngineSpec]:
     """The declarations of all engines: every folder beside this file is one."""
     folders = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.ispkg]
-    return {name: importlib.import_module(f"{__name__}.{name}").SPEC for name in folders}
+    return MappingProxyType({name: _module(name).SPEC for name in folders})
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def check(request: Request) -> None:
@@ -31,9 +38,34 @@ def check(request: Request) -> None:
 
     :raises InputError: what is wrong.
     """
-    engine = importlib.import_module(f"{__name__}.{request.engine}")
+    engine = _module(request.engine)
     if hasattr(engine, "check"):
         engine.check(request)
+
+
+def structures(name: str, task: Task, names: Sequence[str]) -> tuple[str, ...]:
+    """The ids of a task's structures that names stand for, each once.
+
+    An engine that knows names of its own has a function ``structures(task, names)``.
+
+    :param name: of the engine.
+    :raises InputError: ``input.unknown_structure``, or what an engine says.
+    """
+    engine = _module(name)
+    found = engine.structures if hasattr(engine, "structures") else catalog.structures_in
+    return tuple(found(task, names))
+
+
+def networks(request: Request) -> tuple[NetworkWork, ...]:
+    """What an engine computes for a completed request of a task, network by network.
+
+    Only an engine whose models are not nnU-Net's says so, by a function ``networks(request,
+    task)``; empty for others.
+    """
+    engine = _module(request.engine)
+    if not hasattr(engine, "networks"):
+        return ()
+    return tuple(engine.networks(request, catalog.task(request.task)))
 
 
 def spec(name: str) -> EngineSpec:
@@ -60,8 +92,8 @@ def scope_of(request: Request) -> str:
 
 
 def options_of(request: Request) -> tuple[Option, ...]:
-    """The options that a request may have, for its engine."""
-    return spec(request.engine).options_for(scope_of(request))
+    """The options that a request may have, for its engine and task."""
+    return spec(request.engine).options_for(scope_of(request), request.task)
 
 
 def body_options(task: Task, structures: Sequence[str]) -> tuple[str, ...]:
@@ -78,8 +110,8 @@ def body_options(task: Task, structures: Sequence[str]) -> tuple[str, ...]:
 
 def downloaded_models(request: Request) -> tuple[Model, ...]:
     """The models that must be on this computer for a completed request, in the order in which they
-    are used; none for a model folder."""
-    if scope_of(request) == "model":
+    are used; none for a model folder, and for weights of the user's own."""
+    if scope_of(request) == "model" or request.options.get(WEIGHTS.name):
         return ()
     task = catalog.task(request.task)
     structures = spec(request.engine).own_structures(request.task, request.structures)

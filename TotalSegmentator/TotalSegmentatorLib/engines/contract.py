@@ -2,7 +2,8 @@
 
 An engine is a folder beside this file. Its ``__init__`` holds ``SPEC`` and imports no torch; its
 ``engine`` module holds ``run(run: Run) -> EngineResult`` and is imported only in the engine
-process.
+process. Beside ``SPEC`` there may be functions, which :mod:`.engines` finds by their names:
+``check(request)``, ``structures(task, names)`` and ``networks(request, task)``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Environment variable of the engine process: "on" if the user agreed to usage statistics.
 USAGE_STATISTICS = "TOTALSEGMENTATOR_USAGE_STATISTICS"
+#: Environment variable of the engine process: how many of them share this computer's memory.
+RUNS_AT_ONCE = "TOTALSEGMENTATOR_RUNS_AT_ONCE"
 #: The step of a run in which the application gets models, which is no computing.
 DOWNLOAD = "Downloading the weights"
 #: What is done once on a computer, as part of a step: no measure of further runs.
@@ -49,6 +52,9 @@ class Option:
         is never taken from a scene, which may come from anybody.
     :param scope: ``task`` if it is for tasks with downloaded models only, ``model`` if for model
         folders only (a user's own, and one that comes with the extension); empty for both.
+    :param tasks: ids of the only tasks that it is for; empty for all.
+    :param choices: the only values that a text may have; empty for any.
+    :param path: whether a text is the path of a file or folder on this computer.
     """
 
     name: str
@@ -59,9 +65,12 @@ class Option:
     maximum: float | None = None
     unsafe: bool = False
     scope: str = ""
+    tasks: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    path: bool = False
 
     def parse(self, value: OptionValue) -> OptionValue:
-        """The value with the option's type.
+        """The value with the option's type; a path is made absolute.
 
         :raises InputError: ``input.bad_option``.
         """
@@ -74,7 +83,19 @@ class Option:
             high = math.inf if self.maximum is None else self.maximum
             if not low <= parsed <= high:  # so that NaN is refused too
                 raise self._error(value)
-        return parsed
+        if self.choices and parsed not in self.choices:
+            raise self._error(value)
+        return str(Path(str(parsed)).absolute()) if self.path and parsed else parsed
+
+    def is_for(self, scope: str, task: str) -> bool:
+        """Whether a kind of run has it.
+
+        :param scope: ``task`` or ``model``; empty for any.
+        :param task: id of the task; empty for any.
+        """
+        return (not scope or self.scope in ("", scope)) and (
+            not task or not self.tasks or task in self.tasks
+        )
 
     def _convert(self, value: OptionValue) -> OptionValue:
         if not isinstance(self.default, bool):
@@ -88,10 +109,11 @@ class Option:
         kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
         bounds = "" if self.minimum is None else f" from {self.minimum:g}"
         bounds += "" if self.maximum is None else f" to {self.maximum:g}"
+        wanted = f"one of: {', '.join(self.choices)}" if self.choices else kind[type(self.default)]
         return InputError(
             "input.bad_option",
             f"Option {self.name} cannot be '{value}'.",
-            f"Give {kind[type(self.default)]}{bounds}.",
+            f"Give {wanted}{bounds}.",
         )
 
 
@@ -103,6 +125,91 @@ THREADS = Option(
     minimum=0,
     maximum=1024,
 )
+#: Of engines whose windows can be placed and grouped freely.
+OVERLAP = Option(
+    "overlap",
+    0.25,
+    "Overlap of windows",
+    "Share of a window that neighbouring windows have in common; more is slower and smoother.",
+    minimum=0.0,
+    maximum=0.9,
+)
+BATCH = Option(
+    "batch",
+    1,
+    "Windows at once",
+    "Windows that the network is given together; more takes more memory.",
+    minimum=1,
+    maximum=16,
+)
+#: Of an engine that can run weights from anywhere; a run that has it needs no downloaded models.
+WEIGHTS = Option(
+    "weights",
+    "",
+    "Weights",
+    "File or bundle folder of the weights to run; empty: the weights of the weights folder.",
+    path=True,
+)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an engine takes of a computer, for estimates.
+
+    :param start_s: seconds of starting it and importing its packages.
+    :param network_s: seconds to load a network, and to start processes for it if the engine does.
+    :param patch_voxel_s: seconds that a voxel of a patch takes one core.
+    :param score_s: seconds that a score takes.
+    :param image_voxel_s: seconds that a voxel of the image takes.
+    :param own_bytes: memory of its packages and processes.
+    :param score_bytes: memory of a score that is held.
+    :param layered: whether only a layer of scores is held at once, as high as a patch, not all of
+        a result.
+    :param image_voxel_bytes: memory of a voxel of the image, in all its copies.
+    """
+
+    start_s: float
+    network_s: float
+    patch_voxel_s: float
+    score_s: float
+    image_voxel_s: float
+    own_bytes: float
+    score_bytes: float
+    layered: bool
+    image_voxel_bytes: float
+
+
+@dataclass(frozen=True)
+class NetworkWork:
+    """What one network costs, counted in networks of nnU-Net's plain kind.
+
+    :param patch: voxels (x, y, z) of a patch.
+    :param spacing: mm (x, y, z) of the grid that it works on.
+    :param classes: number of its classes, with the background.
+    :param features: number of features at full resolution.
+    :param folds: how many times a network of this size is run on every patch; or how many times
+        more another kind of network computes.
+    :param step: distance of the patches as a share of their size.
+    """
+
+    patch: tuple[int, ...]
+    spacing: tuple[float, float, float]
+    classes: int
+    features: int = 32
+    folds: float = 1.0
+    step: float = 0.5
+
+
+@dataclass(frozen=True)
+class Lighter:
+    """A way to run with less memory that an engine has by its options.
+
+    :param options: what changes.
+    :param text: how it is run then, e.g. ``in three parts (option force_split)``.
+    """
+
+    options: Mapping[str, OptionValue]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -112,19 +219,23 @@ class EngineSpec:
     :param name: id, also the name of its folder.
     :param title: name for people.
     :param description: one sentence.
+    :param costs: what it takes of a computer.
     :param options: the settings it understands.
     :param stages: (phrase for people, share of the run's time) in order; the shares sum to 1.
     :param runs_models: whether it runs any model folder that it is given.
     :param derived: task id -> ids of the structures that it makes from the task's own.
+    :param lighter: ways to run with less memory, the one that changes least first.
     """
 
     name: str
     title: str
     description: str
+    costs: Costs
     options: Sequence[Option] = ()
     stages: Sequence[tuple[str, float]] = ()
     runs_models: bool = False
     derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lighter: Sequence[Lighter] = ()
 
     def own_structures(self, task: str, structures: Sequence[str]) -> tuple[str, ...]:
         """The structures of a task itself that a run needs; empty means all.
@@ -134,26 +245,31 @@ class EngineSpec:
         derived = self.derived.get(task, ())
         return () if set(structures) & set(derived) else tuple(structures)
 
-    def options_for(self, scope: str) -> tuple[Option, ...]:
+    def options_for(self, scope: str, task: str = "") -> tuple[Option, ...]:
         """The options of one kind of run.
 
         :param scope: ``task`` or ``model``, as in :class:`Option`; empty for all options.
+        :param task: id of the task; empty for the options of all tasks.
         """
-        return tuple(one for one in self.options if not scope or one.scope in ("", scope))
+        return tuple(one for one in self.options if one.is_for(scope, task))
 
     def parse_options(
-        self, values: Mapping[str, OptionValue], scope: str = ""
+        self, values: Mapping[str, OptionValue], scope: str = "", task: str = ""
     ) -> dict[str, OptionValue]:
         """All options of one kind of run with their values, defaults filled in.
 
-        :param scope: see :meth:`options_for`.
+        :param scope, task: see :meth:`options_for`.
         :raises InputError: ``input.unknown_option`` or ``input.bad_option``.
         """
-        options = self.options_for(scope)
+        options = self.options_for(scope, task)
         unknown = set(values) - {option.name for option in options}
         if unknown:
             known = ", ".join(option.name for option in options) or "none"
-            kind = f" for {SCOPES[scope]}" if scope else ""
+            kind, others = "", [one for one in self.options if one.name in unknown]
+            if any(one.tasks for one in others):
+                kind = f" for the task {task}"
+            elif others:
+                kind = f" for {SCOPES[scope]}"
             raise InputError(
                 "input.unknown_option",
                 f"The engine {self.name} has no option {', '.join(sorted(unknown))}{kind}.",

@@ -26,6 +26,7 @@ _MODULES = (
     "SimpleITK",
     "cc3d",
     "highdicom",
+    "monai.networks.nets",
     "nnunetv2.inference.predict_from_raw_data",
     "totalsegmentator.python_api",
 )

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import engines
 from ..images import Image, Notice
 from ..jobs import EngineResult, Request
+from ..jobs.request import OptionValue
 from .structures import StructureReport
 
 SCHEMA = 1
@@ -88,7 +90,7 @@ def _sums(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def public_provenance(report: Mapping[str, Any]) -> dict[str, Any]:
     """How a result was made, for the scene and for files with the voxels.
 
-    It says nothing of the input: neither its path nor its checksum, nor where a model lies. What
+    It says nothing of the input: neither its path nor its checksum, nor where files lie. What
     was asked for stands in it if something else was run.
 
     :param report: the content of ``report.json``.
@@ -103,7 +105,20 @@ def public_provenance(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _public(request: Mapping[str, Any]) -> dict[str, Any]:
-    return {**request, "model": Path(request["model"]).name}
+    model, options = Path(request["model"]).name, _public_options(request["options"])
+    return {**request, "model": model, "options": options}
+
+
+def _public_options(options: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """The options with the names of files only, and without commands, which have paths, too."""
+    declared = [one for spec in engines.specs().values() for one in spec.options]
+    files = {one.name for one in declared if one.path}
+    commands = {one.name for one in declared if one.unsafe and isinstance(one.default, str)}
+    return {
+        name: Path(str(value)).name if name in files else value
+        for name, value in options.items()
+        if name not in commands
+    }
 
 
 def provenance_texts(report: Mapping[str, Any]) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Case:
 
 def official_tasks() -> tuple[Task, ...]:
     """The tasks of the official package."""
-    return tuple(task for task in catalog.tasks() if not task.model_folder)
+    return tuple(task for task in catalog.tasks() if "totalsegmentator" in task.engines)
 
 
 def quick_cases() -> list[Case]:

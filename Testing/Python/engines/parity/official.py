@@ -64,7 +64,8 @@ def prepare(weights: Path, home: Path) -> None:
     python_api.send_usage_stats = lambda *_: None
     python_api.download_pretrained_weights = lambda *_: None
     python_api.convert_device_to_string = str
-    models = {model for task in catalog.tasks() for ms in task.speeds.values() for model in ms}
+    official = [task for task in catalog.tasks() if "totalsegmentator" in task.engines]
+    models = {model for task in official for ms in task.speeds.values() for model in ms}
     for name in {model.trainer for model in models} - set(nnunet.custom_trainers):
         nnunet.custom_trainers[name] = find_trainer(name)
 

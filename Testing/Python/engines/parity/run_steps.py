@@ -41,8 +41,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "SampleData"))
 from made_plans import Kind, make_dataset, make_plans
 
 from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib.engines.accumulation import ScoreSweep
 from TotalSegmentatorLib.engines.nnunet import geometry, prediction, resampling, windows
-from TotalSegmentatorLib.engines.nnunet.accumulation import ScoreSweep
 from TotalSegmentatorLib.engines.nnunet.normalisation import normalise
 from TotalSegmentatorLib.engines.nnunet.plans import Normalisation, Plans, Resampling, read_plans
 from TotalSegmentatorLib.errors import EngineError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...jobs import Request
-from ..contract import THREADS, EngineSpec, Option
+from ..contract import THREADS, Costs, EngineSpec, Option
 from ..totalsegmentator import SPEC as OFFICIAL
 from ..totalsegmentator import TASK_OPTIONS
 from ..totalsegmentator import check as check_task
@@ -21,6 +21,17 @@ SPEC = EngineSpec(
     name="nnunet",
     title="nnU-Net, fast",
     description="Runs TotalSegmentator's tasks and any nnU-Net v2 model folder.",
+    costs=Costs(
+        start_s=2.5,
+        network_s=0.3,
+        patch_voxel_s=4.1e-6,
+        score_s=5e-9,
+        image_voxel_s=50e-9,
+        own_bytes=0.4e9,
+        score_bytes=2.0,
+        layered=True,
+        image_voxel_bytes=12.0,
+    ),
     options=(
         *TASK_OPTIONS,
         Option(
@@ -76,6 +87,7 @@ SPEC = EngineSpec(
     stages=((PREPARE, 0.05), (PREDICT, 0.9), (WRITE, 0.05)),
     runs_models=True,
     derived=OFFICIAL.derived,
+    lighter=OFFICIAL.lighter,
 )
 
 

@@ -22,10 +22,11 @@ from .. import body_options, downloaded_models
 from ..contract import Run
 from ..devices import choose_device, cpu_threads, device_title
 from ..totalsegmentator import SPEC as OFFICIAL
-from ..totalsegmentator.access import check_licence, check_models, weights_folder
+from ..totalsegmentator.access import check_licence, check_models
 from ..totalsegmentator.derived import write_derived
 from ..totalsegmentator.statistics import tell_of
 from ..turns import turn
+from ..weights_folder import weights_folder
 from . import PREDICT, PREPARE, WRITE
 from .compiled import CompiledMode, compiled_mode
 from .geometry import volume_of

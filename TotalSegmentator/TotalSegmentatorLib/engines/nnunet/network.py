@@ -15,14 +15,11 @@ import torch
 from torch import nn
 
 from ...errors import InputError
-from .accumulation import ROWS_AT_ONCE
+from ..accumulation import slabs
 from .plans import NotCovered, Plans
 
 _ARCHITECTURES = "dynamic_network_architectures.architectures.unet"
 _PACKAGES = ("torch.nn.", "dynamic_network_architectures.")
-# PyTorch leaves smaller convolutions to a kernel of its own, which rounds in another way (see
-# ConvParams::use_mkldnn in its sources: the product of all sizes but the last two).
-_ONEDNN_ABOVE = 20_480
 
 
 class Network:
@@ -98,11 +95,7 @@ class Network:
         :param features: channels of the features.
         """
         rows, columns, _ = self.plans.patch
-        whole_is_onednn = features * rows * columns > _ONEDNN_ABOVE and torch.get_num_threads() > 1
-        fewest = _ONEDNN_ABOVE // (features * columns) + 1 if whole_is_onednn else rows
-        count = max(1, rows // max(ROWS_AT_ONCE, fewest))
-        bounds = [rows * slab // count for slab in range(count + 1)]
-        return [slice(first, last) for first, last in itertools.pairwise(bounds)]
+        return slabs(features, rows, columns)
 
 
 def build_network(plans: Plans, weights: dict[str, torch.Tensor]) -> nn.Module:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from scipy.ndimage import binary_fill_holes
 
-from .accumulation import ScoreSweep
+from ..accumulation import ScoreSweep
+from ..gpu import Way, first_that_fits, half_precision
 from .geometry import Box, Volume, box_around, from_ras, to_ras
-from .gpu import Way, first_that_fits, half_precision, ways
+from .gpu import ways
 from .models import Model
 from .network import Network
 from .normalisation import normalise

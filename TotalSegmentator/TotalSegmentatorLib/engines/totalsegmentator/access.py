@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ... import catalog
 from ...catalog import Model
 from ...errors import SetupError
+from ..weights_folder import weights_folder
 
 
 def check_licence(task: str) -> None:
@@ -26,13 +26,6 @@ def check_licence(task: str) -> None:
             "This task needs a TotalSegmentator licence number, and no valid one is stored.",
             "Get one (free for non-commercial use) and store it.",
         )
-
-
-def weights_folder() -> Path:
-    """Where the package keeps its models."""
-    from totalsegmentator import config
-
-    return Path(config.get_weights_dir())
 
 
 def check_models(models: Sequence[Model]) -> None:

@@ -23,8 +23,9 @@ from ..contract import Reporter, Run
 from ..devices import choose_device, cpu_threads, device_title
 from ..nnunet.models import CatalogModels, load_checked, weights_sha256
 from ..turns import turn
+from ..weights_folder import weights_folder
 from . import PREDICT, SPEC, START, WRITE, official_arguments, statistics
-from .access import check_licence, check_models, weights_folder
+from .access import check_licence, check_models
 from .derived import write_derived
 
 _PART = re.compile(r"^Predicting part (\d+) of (\d+)")

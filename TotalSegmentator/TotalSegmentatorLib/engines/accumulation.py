@@ -1,30 +1,51 @@
 """Adding up the scores of overlapping windows, with labels made as soon as rows are complete.
 
-nnU-Net adds the scores of all windows in two half-precision volumes, one of them with a channel
-for each class, and divides them at the end. Windows come in the order of their first row, so that
-only as many rows as a window has need to be held; sums and quotients are the same, value by value.
+nnU-Net and MONAI add the scores of all windows in two volumes, one of them with a channel for each
+class, and divide them at the end. Windows come in the order of their first row, so that only as
+many rows as a window has need to be held; sums and quotients are the same, value by value.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import torch
 
-from ...errors import EngineError
+from ..errors import EngineError
 
-#: Takes complete scores: (first row, scores (channels, rows, y, x) half).
+#: Takes complete scores: (first row, scores (channels, rows, y, x)).
 Sink = Callable[[int, torch.Tensor], None]
 ROWS_AT_ONCE = 8  # so that intermediate values stay in the processor's cache
+# PyTorch leaves smaller convolutions to a kernel of its own, which rounds in another way (see
+# ConvParams::use_mkldnn in its sources: the product of all sizes but the last two).
+_ONEDNN_ABOVE = 20_480
+
+
+def slabs(features: int, rows: int, columns: int, least: int = ROWS_AT_ONCE) -> list[slice]:
+    """The rows of a window that are given to a convolution together.
+
+    Its values are those for the whole window, bit by bit.
+
+    :param features: channels of its input.
+    :param rows: of the window.
+    :param columns: of the window.
+    :param least: rows that a slab has at least, if the window has them.
+    """
+    whole_is_onednn = features * rows * columns > _ONEDNN_ABOVE and torch.get_num_threads() > 1
+    fewest = _ONEDNN_ABOVE // (features * columns) + 1 if whole_is_onednn else rows
+    count = max(1, rows // max(least, fewest))
+    bounds = [rows * slab // count for slab in range(count + 1)]
+    return [slice(first, last) for first, last in itertools.pairwise(bounds)]
 
 
 class ScoreSweep:
-    """The scores of a padded volume, complete from its first row (z) to its last.
+    """The scores of a volume, complete from its first row to its last.
 
     :param channels: of the network's output.
     :param folds: whose scores are averaged.
-    :param shape: of the padded volume (z, y, x).
-    :param weights: of a window's voxels, (z, y, x) half.
+    :param shape: of the volume (rows, y, x), nowhere smaller than a window.
+    :param weights: of a window's voxels, (rows, y, x), in the precision that sums are made in.
     :param windows: how many there will be.
     :param sink: is given complete rows, in order.
     """
@@ -47,10 +68,9 @@ class ScoreSweep:
         self._alone = windows == folds == 1
         if not self._alone:
             held = (self._height, *shape[1:])
-            half = {"dtype": torch.half, "device": weights.device}
             # Row r of the volume lies in row r % height: nothing moves when rows are given away.
-            self._sums = [torch.zeros((channels, *held), **half) for _ in range(folds)]
-            self._counts = torch.zeros(held, **half)
+            self._sums = [weights.new_zeros((channels, *held)) for _ in range(folds)]
+            self._counts = weights.new_zeros(held)
 
     def begin_window(self, start: tuple[int, int, int]) -> None:
         """Announce the window that comes next; rows before it are complete."""
@@ -70,7 +90,7 @@ class ScoreSweep:
         scores *= self._weights[row : row + count]
         if self._alone:
             weights = self._weights[row : row + count]
-            self._sink(self._start[0] + row, _finite(scores.half().div_(weights)))
+            self._sink(self._start[0] + row, _finite(scores.to(weights.dtype).div_(weights)))
             return
         for rows, held in self._held(row, count):
             there = (slice(None), *self._place(held))
@@ -116,9 +136,10 @@ class ScoreSweep:
 def _finite(scores: torch.Tensor) -> torch.Tensor:
     """The scores of one fold, after a look at them: infinities of two folds may cancel out."""
     if torch.isinf(scores).any():
+        precision = "half" if scores.dtype == torch.half else "single"
         raise EngineError(
             "engine.bad_scores",
-            "The network's scores are beyond what half precision can hold.",
-            "The image's intensities may be unusual; see whether they are in HU.",
+            f"The network's scores are beyond what {precision} precision can hold.",
+            "The image's intensities may be unusual; see whether those of a CT are in HU.",
         )
     return scores
