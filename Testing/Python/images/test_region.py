@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from SampleData.grids import matrices, places, sheared_matrices
 
 from TotalSegmentatorLib.errors import InputError
-from TotalSegmentatorLib.images import Image, corners, crop, paste, same_grid, voxel_box
+from TotalSegmentatorLib.images import Image, block_on, corners, crop, paste, same_grid, voxel_box
 
 SHAPES = st.tuples(*[st.integers(3, 12)] * 3)
 GRIDS = matrices(st.floats(4, 9)) | matrices() | sheared_matrices()
@@ -87,6 +87,26 @@ def test_voxels_stay_where_they_were_and_come_back(region):
     outside[box] = False
     assert (pasted.array[outside] == 0).all()
     assert np.array_equal(pasted.array[~outside], image.array[~outside])
+
+
+@given(regions())
+def test_the_voxels_of_a_crop_are_found_again(region):
+    """Also if the header was rounded; and none are made up."""
+    image, ijk = region
+    box = box_of(image, ijk)
+    if box is None:
+        return
+    cropped, tolerance = crop(image, box), min(image.spacing) / 10
+    rounded = Image(image.array, image.ijk_to_ras.astype(np.float32).astype(np.float64))
+    found = block_on(rounded, cropped, tolerance)
+    assert found is not None
+    assert np.array_equal(found.array, cropped.array)
+    assert np.shares_memory(found.array, image.array)
+    half = np.eye(4)
+    half[:3, 3] = 0.4
+    assert block_on(Image(image.array, image.ijk_to_ras @ half), cropped, tolerance) is None
+    if cropped.array.shape != image.array.shape:
+        assert block_on(cropped, image, tolerance) is None
 
 
 def test_without_points_the_whole_image_is_taken():

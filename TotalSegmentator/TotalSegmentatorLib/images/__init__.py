@@ -14,7 +14,7 @@ from .reading import (
     read_labelmap,
     read_nifti_label_names,
 )
-from .region import corners, crop, paste, voxel_box
+from .region import block_on, corners, crop, paste, voxel_box
 from .segmentation_file import write_segmentation
 from .straightening import labels_on_grid, straighten
 from .whole_file import whole_file
@@ -26,6 +26,7 @@ __all__ = [
     "Layer",
     "Notice",
     "SegmentRecord",
+    "block_on",
     "check_geometry",
     "check_output",
     "corners",

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from ..errors import InputError
-from .geometry import MIN_VOXELS
+from .geometry import MIN_VOXELS, same_grid
 from .image import Image
 
 MIN_REGION_MM = 10.0
@@ -61,6 +61,21 @@ def crop(image: Image, box: Box) -> Image:
     start = np.eye(4)
     start[:3, 3] = [axis.start for axis in reversed(box)]
     return replace(image, array=image.array[box], ijk_to_ras=image.ijk_to_ras @ start)
+
+
+def block_on(image: Image, grid: Image, tolerance_mm: float = 1e-3) -> Image | None:
+    """The voxels of an image that are those of a grid, without copying them.
+
+    :param grid: such as that of a cropped image; its voxels do not matter.
+    :param tolerance_mm: how far a voxel may lie from its place on the grid.
+    :return: an image on the grid; None if the image has not all of its voxels.
+    """
+    first = np.rint(np.linalg.solve(image.ijk_to_ras, grid.ijk_to_ras)[:3, 3])
+    last = first + grid.shape_ijk - 1
+    if (first < 0).any() or (last >= image.shape_ijk).any():
+        return None
+    block = crop(image, _box(first, last))
+    return block if same_grid(block, grid, tolerance_mm) else None
 
 
 def paste(labels: Image, grid: Image, box: Box) -> Image:
