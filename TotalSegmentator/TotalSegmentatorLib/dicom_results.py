@@ -153,9 +153,9 @@ def _algorithm(report: Mapping[str, Any] | None, contents: Sequence[SegmentConte
 
 
 def algorithm_of(report: Mapping[str, Any]) -> Algorithm:
-    """What made a result: the package whose models were used, or a model of somebody's own."""
+    """What made a result: the packages whose models were used, or a model of somebody's own."""
     about = {key: _first(value) for key, value in report["provenance"].items()}
-    name, _, version = about.get("follows", "").rpartition(" ")
+    name, version = _packages(report["provenance"].get("follows", ""))
     if not name:  # the package itself
         name, version = _PACKAGE, (about.get("versions") or {}).get(_PACKAGE)
     if not version:  # a model folder has no version but its weights
@@ -163,6 +163,13 @@ def algorithm_of(report: Mapping[str, Any]) -> Algorithm:
         version = about.get("weights_sha256", "")[:_CHECKSUM_DIGITS]
     tasks = dict.fromkeys(_task(run["request"]) for run in report["runs"])
     return Algorithm(name, version, ", ".join(tasks), bool(about.get("demo")))
+
+
+def _packages(follows: Any) -> tuple[str, str]:
+    """Names and versions of what runs follow, e.g. ``TotalSegmentator 2.18.0``, each once."""
+    each = follows if isinstance(follows, (list, tuple)) else [follows]
+    parts = [text.rpartition(" ") for text in dict.fromkeys(map(str, each))]
+    return ", ".join(one[0] for one in parts), ", ".join(one[2] for one in parts)
 
 
 def _first(value: Any) -> Any:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import highdicom
@@ -22,6 +23,7 @@ from TotalSegmentatorLib import catalog
 from TotalSegmentatorLib.dicom_workflow import planning
 from TotalSegmentatorLib.dicom_workflow.record import REPORT
 from TotalSegmentatorLib.dicom_workflow.staging import FOLDER
+from TotalSegmentatorLib.errors import EngineError
 from TotalSegmentatorLib.images import read_image
 
 
@@ -220,6 +222,31 @@ def test_read_only_images_are_enough(dicom, studies):
             path.chmod(0o755)
 
 
+def test_workers_go_on_at_the_same_time(dicom, studies):
+    """And the files and states are those of one."""
+    assert dicom().code == 0
+    alone, files = json.loads((dicom.output / REPORT).read_text()), dicom.stand_in.files()
+    both = threading.Barrier(2)
+    dicom.stand_in.before = lambda: both.wait(20)
+    answer = dicom("--overwrite", "--workers", 2)
+    assert answer.code == 0, answer.err
+    assert dicom.stand_in.files() == files
+    series = json.loads((dicom.output / REPORT).read_text())["series"]
+    state = {one["uid"]: (one["state"], one["files"]) for one in series}
+    assert state == {one["uid"]: (one["state"], one["files"]) for one in alone["series"]}
+
+
+def test_a_failure_leaves_the_other_workers_alone(dicom, studies):
+    known = uids(studies)
+    failure = EngineError("engine.crashed", "It ended.", "Try again.")
+    dicom.stand_in.fail[known["CT"], 1, "total"] = failure
+    answer = dicom("--workers", 2)
+    assert answer.code == 3
+    assert "[engine.crashed]" in answer.err
+    assert list(dicom.stand_in.files()) == [f"{known['MR']}/TotalSegmentator.seg.dcm"]
+    assert not (dicom.output / FOLDER).exists()
+
+
 # ---- with the engine ------------------------------------------------------------------------
 
 
@@ -250,7 +277,8 @@ def two_studies(tmp_path, sample) -> Path:
 @pytest.mark.slow
 def test_two_real_studies(call, two_studies, engine, tmp_path, runs):
     output = tmp_path / "results"
-    command = ["dicom", two_studies, output, "--task", "demo", "--engine-python", engine.python]
+    options = ("--task", "demo", "--threads", 1, "--engine-python", engine.python)
+    command = ["dicom", two_studies, output, *options]
     answer = call(*command, "--rtstruct", "--sr", "--json")
     assert answer.code == 0, answer.err
     series = {one["uid"]: one for one in json.loads(answer.out)["series"]}
@@ -277,6 +305,13 @@ def test_two_real_studies(call, two_studies, engine, tmp_path, runs):
     other = call(*command, "--json")
     assert other.code == 2
     assert other.err.count("[output.exists]") == 2
+    apart = tmp_path / "apart"
+    assert call("dicom", two_studies, apart, *options, "--workers", 2).code == 0
+    names = [path.relative_to(output) for path in output.glob("*/*.seg.dcm")]
+    assert len(names) == 2
+    for name in names:
+        one, other = (highdicom.seg.segread(folder / name) for folder in (output, apart))
+        assert np.array_equal(one.pixel_array, other.pixel_array)
     changed = call(*command, "--labelmap", "--overwrite")
     assert changed.code == 0, changed.err
     assert len(list(output.rglob("*.dcm"))) == 2

@@ -36,6 +36,25 @@ def test_tasks(call):
     assert "Whole body (CT)" in call("tasks").out
 
 
+def test_tasks_of_other_engines(call):
+    listed = {task["id"]: task for task in json.loads(call("tasks", "--json").out)}
+    assert (listed["total"]["family"], listed["total"]["terms"]) == ("", "")
+    nv = listed["nv_ct_body"]
+    assert (nv["family"], nv["terms"]) == ("NV-Segment-CTMR", "nv-segment-ctmr")
+    assert nv["engines"] == ["nv_segment"] and set(nv["on_request"]) < set(nv["labels"].values())
+    lines = call("tasks").out.splitlines()
+    (place,) = (n for n, line in enumerate(lines) if line.startswith("NV-Segment-CTMR"))
+    assert "engine nv_segment" in lines[place]
+    assert not any("nv_ct_body" in line for line in lines[:place])
+    (row,) = (line for line in lines if " nv_ct_body " in line)
+    words = ("CT ", "normal 1.5 mm 872 MB", " 117 ", f" {len(nv['on_request'])} ", "non-commercial")
+    assert all(word in row for word in words)
+    (row,) = (line for line in lines if " wholebody_ct " in line)
+    assert "normal 1.5 mm 75 MB, fast 3 mm 75 MB" in row and "Apache-2.0" in row
+    (row,) = (line for line in lines if " face " in line)
+    assert "number needed" in row
+
+
 def test_structures(call):
     (left,) = (
         s

@@ -82,7 +82,8 @@ def test_estimate_says_what_fits_and_what_would(call, folder, monkeypatch):
     answer = call(*ask, "--engine", "totalsegmentator", "--json")
     found = {one["speed"]: one for one in json.loads(answer.out)}
     assert [found[speed]["fits"] for speed in ("normal", "fastest")] == ["perhaps", "yes"]
-    assert {"action": "use_faster_speed", "speed": "fastest"} in found["normal"]["would_fit"]
+    faster = {"action": "use_faster_speed", "value": "fastest", "options": {}}
+    assert faster in found["normal"]["would_fit"]
     assert "7.4 GB are free" in found["normal"]["shortage"]
     answer = call(*ask, "--engine", "totalsegmentator")
     assert "Fits" in answer.out and "perhaps" in answer.out

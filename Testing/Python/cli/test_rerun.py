@@ -185,6 +185,17 @@ def test_a_report_names_its_model_in_full(foreign, tmp_path, monkeypatch):
     assert prepared == []
 
 
+def test_a_report_names_files_of_options_in_full(foreign, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.pt").touch()
+    answer, prepared = foreign(task="wholebody_ct", options={"weights": "model.pt"})
+    assert answer.code == 2 and "[input.bad_option]" in answer.err and "--weights" in answer.err
+    assert prepared == []
+    options = {"weights": str(tmp_path / "model.pt"), "overlap": 0.5}
+    _, (request,) = foreign(task="wholebody_ct", options=options)
+    assert request.options == options
+
+
 def test_the_report_itself_is_not_overwritten(first, call):
     answer = call("rerun", first / "report.json", "-o", first, "--overwrite")
     assert answer.code == 2 and "[output.is_input]" in answer.err

@@ -45,12 +45,18 @@ def test_all_models_are_listed(weights, tmp_path):
         "state": "missing",
         "verified": False,
         "licensed": False,
+        "terms": "",
         "size_bytes": 233_211_222,
         "archive": f"v2.0.0-weights/{FULL.folder}.zip",
         "sha256": None,
+        "md5": None,
     }
     face = next(entry for entry in found.values() if entry["tasks"] == ["face"])
     assert face["licensed"] and face["archive"] is None
+    nv = next(entry for entry in found.values() if "nv_ct_body" in entry["tasks"])
+    assert (nv["terms"], nv["licensed"]) == ("nv-segment-ctmr", False)
+    (row,) = (line for line in weights("list", nv["model"]).out.splitlines() if nv["model"] in line)
+    assert "872" in row and "non-commercial" in row
 
 
 @pytest.mark.parametrize(("name", "count"), [("body", 2), ("299", 1), (FAST.folder, 1)])
@@ -63,6 +69,7 @@ def test_models_are_named_by_task_number_or_folder(weights, name, count):
 def test_an_unknown_name_gets_close_ones(weights):
     answer = weights("list", "bodi")
     assert refused(answer, "input.unknown_weights", 2) and "Did you mean body" in answer.err
+    assert refused(weights("list", "0"), "input.unknown_weights", 2)  # the number of no data set
 
 
 def test_download_and_what_comes_after_it(weights, tmp_path, monkeypatch):

@@ -41,6 +41,7 @@ FOLDER = {
     "weights_sha256": ["0123456789abcdef", "x"],
     "demo": True,
 }
+BUNDLE = {"follows": "wholeBody_ct_segmentation 0.2.5", "versions": {"monai": "1.6.1"}}
 FILES = {SEGMENTATION: "seg.dcm"}
 SETTINGS = Settings(EngineEnvironment(Path(sys.executable)))
 
@@ -105,9 +106,26 @@ def report(*provenances: dict, structures=(), speed: str = "normal") -> dict:
             report(OWN_ENGINE, {**OWN_ENGINE, "weights_sha256": ["ff"], "model": ["Dataset5"]}),
             Algorithm("TotalSegmentator", "2.18.0", "total, lung_vessels"),
         ),
+        (report(BUNDLE), Algorithm("wholeBody_ct_segmentation", "0.2.5", "total")),
+        (
+            report(OWN_ENGINE, BUNDLE),
+            Algorithm(
+                "TotalSegmentator, wholeBody_ct_segmentation",
+                "2.18.0, 0.2.5",
+                "total, lung_vessels",
+            ),
+        ),
         (report({"demo": False}), Algorithm("total", "", "total")),
     ],
-    ids=["own engine", "official package", "model folder", "two tasks", "nothing known"],
+    ids=[
+        "own engine",
+        "official package",
+        "model folder",
+        "two tasks",
+        "another engine",
+        "two engines",
+        "nothing known",
+    ],
 )
 def test_the_algorithm_is_read_off_the_report(made, expected):
     assert algorithm_of(made) == expected

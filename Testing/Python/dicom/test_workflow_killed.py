@@ -38,8 +38,9 @@ def studies(tmp_path) -> Path:
     return folder
 
 
-def start(studies: Path, output: Path, runs: Path, engine) -> subprocess.Popen[str]:
+def start(studies: Path, output: Path, runs: Path, engine, workers: int) -> subprocess.Popen[str]:
     arguments = ["--task", "demo", "--rtstruct", "--sr", "--engine-python", engine.python]
+    arguments += ["--workers", str(workers)]
     return subprocess.Popen(
         [*COMMAND, "dicom", studies, output, *arguments],
         cwd=MODULE,
@@ -62,29 +63,32 @@ def check(output: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_killed_at_random_times(how, studies, engine, tmp_path, runs):
+@pytest.mark.parametrize(
+    ("how", "workers"),
+    [(signal.SIGTERM, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2)],
+)
+def test_killed_at_random_times(how, workers, studies, engine, tmp_path, runs):
     began, whole = time.monotonic(), tmp_path / "whole"
-    process = start(studies, whole, runs, engine)
+    process = start(studies, whole, runs, engine, workers)
     assert process.wait(timeout=300) == 0, process.stderr.read()
     seconds = time.monotonic() - began
     expected = sorted(path.relative_to(whole) for path in whole.rglob("*"))
     output, rng = tmp_path / "results", random.Random(7)
     for _ in range(TIMES):
-        process = start(studies, output, runs, engine)
+        process = start(studies, output, runs, engine, workers)
         time.sleep(rng.uniform(0.2, 1.0) * seconds)
         process.send_signal(how)
         message = process.communicate(timeout=60)[1]
         assert "Traceback" not in message
         assert wait_until_gone(runs) == []
         check(output)
-        if how is signal.SIGTERM:
+        if how is not signal.SIGKILL:
             assert process.returncode in (0, 130, -how), message
             assert not (output / FOLDER).exists()
             assert list(runs.iterdir()) == []
         if len(list(output.glob("[0-9]*"))) == 2:  # nothing would be left to do
             shutil.rmtree(output)
-    process = start(studies, output, runs, engine)
+    process = start(studies, output, runs, engine, workers)
     assert process.wait(timeout=300) == 0, process.stderr.read()
     assert sorted(path.relative_to(output) for path in output.rglob("*")) == expected
     states = {one["state"] for one in json.loads((output / REPORT).read_text())["series"]}

@@ -47,7 +47,7 @@ def create(
         typer.Option(help="With the weights of this task; may be given several times."),
     ] = None,
     all_weights: Annotated[
-        bool, typer.Option("--all-weights", help="With all weights that need no licence.")
+        bool, typer.Option("--all-weights", help="With all weights that need no licence number.")
     ] = False,
     no_weights: Annotated[bool, typer.Option("--no-weights", help="Without weights.")] = False,
     no_engine: Annotated[
@@ -83,10 +83,11 @@ def create(
         )
     packages = None if no_engine else _packages(platform, python, build, not no_python)
     wanted = _models(task or [], all_weights)
-    models = [model for model in wanted if archive(model)]
-    licensed = [model.folder for model in wanted if model not in models]
-    if licensed:
-        say.line(f"Left out, as they need a licence number: {', '.join(licensed)}.")
+    models = [model for model in wanted if bundle.may_hold(model)]
+    others = [model.folder for model in wanted if model not in models]
+    if others:
+        reason = "they need a licence number, or their terms were not accepted"
+        say.line(f"Left out, as {reason}: {', '.join(others)}.")
     if not yes:
         agree(_question(target, packages, models), "The bundle was not made.")
     with _observer() as observer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +26,7 @@ _HINTS = {
     "gpu.out_of_memory": _OTHER_WAY_HINT,
     "gpu.will_not_fit": _ANYWAY_HINT,
     "licence.missing": " Here the command 'licence set' stores it.",
+    "licence.not_accepted": " Here 'licence accept' does so, see 'licence terms'.",
     "licence.offline": " Here --unchecked does so.",
 }
 
@@ -92,10 +93,22 @@ class Bar:
             say.line(self._prefix + text)
         self._phrase = phrase
 
+    def remove(self) -> None:
+        """Show it no longer."""
+        self._progress.remove_task(self._task)
+
 
 @contextmanager
 def progress_bar(prefix: str = "") -> Iterator[Bar]:
     """A bar that disappears at the end."""
+    with progress_bars() as bars, bars(prefix) as bar:
+        yield bar
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str], AbstractContextManager[Bar]]]:
+    """Bars for work that goes on at the same time, one below the other: each is there as long as
+    its context, and may be used by a thread of its own."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -104,7 +117,16 @@ def progress_bar(prefix: str = "") -> Iterator[Bar]:
     )
     disabled = not say.console.is_terminal
     with Progress(*columns, console=say.console, transient=True, disable=disabled) as progress:
-        yield Bar(progress, prefix)
+
+        @contextmanager
+        def bar(prefix: str) -> Iterator[Bar]:
+            one = Bar(progress, prefix)
+            try:
+                yield one
+            finally:
+                one.remove()
+
+        yield bar
 
 
 def _time(seconds: float) -> str:

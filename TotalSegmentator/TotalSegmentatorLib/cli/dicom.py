@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from ..dicom.orders import DicomOptions
 from ..dicom.volumes import Found
 from ..dicom_workflow.configuration import (
     DEFAULT,
@@ -27,18 +28,19 @@ from ..dicom_workflow.record import IGNORED, REPORT, load_record
 from ..dicom_workflow.staging import alone_in
 from ..errors import InputError, SegmentationError, SetupError
 from ..images import check_output
-from ..jobs import Warned
+from ..jobs import JobContext, Warned
 from ..jobs.job import EventHandler
 from ..runs import Runs
 from ..session import Settings
-from .console import print_json, print_table, progress_bar, say
+from .console import print_json, print_table, progress_bar, progress_bars, say
 from .engine_options import with_engine_options
-from .parameters import Anyway, AsJson, EnginePython, FallBack, Verbose, Yes, speed_from
-from .run import allowing_weights, general_settings
+from .parameters import Anyway, AsJson, EnginePython, FallBack, Verbose, Workers, Yes, speed_from
+from .run import general_settings, with_consent
 from .segment import structure_names
+from .workers import work_off, workers_of
 
 if TYPE_CHECKING:
-    from ..dicom_workflow.workflow import Outcome
+    from ..dicom_workflow.workflow import Destination, Outcome
 
 EXAMPLES = """Examples:
 
@@ -145,6 +147,7 @@ def dicom(
         bool,
         typer.Option("--any-modality", help="Run tasks also on images of another modality."),
     ] = False,
+    workers: Workers = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")
     ] = False,
@@ -190,21 +193,21 @@ def dicom(
         _print_plans(plans, as_json)
         _check_usable(found, plans)
         return
-    from ..dicom_workflow.workflow import Workflow, exit_code  # likewise
+    from ..dicom_workflow import workflow  # likewise
 
     with alone_in(output) as folder:
         record = load_record(output)
         record.other_files = found.others
         plans = make_plans(found, configuration, record, output, choice)
-        run_settings = _settings(plans, yes, engine_python, fall_back, anyway)
-        workflow = Workflow(output, folder, record, configuration.options, run_settings, _watch)
-        outcomes = [_told(outcome) for outcome in workflow.run(plans)]
+        settings_of_each = _settings(plans, workers, yes, engine_python, fall_back, anyway)
+        destination = workflow.Destination(output, folder, record)
+        outcomes = _carry_out(plans, destination, configuration.options, settings_of_each)
     if as_json:
         print_json(record.to_dict())
     else:
         print(output / REPORT)
     _check_usable(found, plans)
-    raise typer.Exit(exit_code(outcomes))
+    raise typer.Exit(workflow.exit_code(outcomes))
 
 
 def _text_of(config: Path | None) -> str:
@@ -255,33 +258,59 @@ def _find(source: Path) -> Found:
 
 def _settings(
     plans: Sequence[SeriesPlan],
+    workers: int,
     yes: bool,
     engine_python: Path | None,
     fall_back: bool,
     anyway: bool,
-) -> Settings | None:
-    """The settings for what is to be run; None if that is nothing.
+) -> Sequence[Settings | None]:
+    """The settings of each worker; None for one if nothing is to be run.
 
     What a task lacks besides is told of each series that wants it, as others may be complete.
     """
-    wanted = [one for plan in plans for one in plan.results if not (one.done or one.error)]
+    by_plan = [[one for one in plan.results if not (one.done or one.error)] for plan in plans]
+    wanted = [one for plan in by_plan for one in plan]
     if not wanted:
-        return None
+        return [None]
     settings = general_settings(yes, engine_python, fall_back=fall_back, anyway=anyway)
     runs = {repr(one.runs): one.runs for one in wanted}.values()
     for sentence in {one.sentence for one in runs if one.sentence}:
         say.line(sentence)
     requests = tuple(request for one in runs for request in one.requests)
-    try:
-        return allowing_weights(Runs(requests[0], requests), settings)
-    except SetupError:
-        return settings
+    with suppress(SetupError):
+        settings = with_consent(Runs(requests[0], requests), settings)
+    count = min(workers, sum(map(bool, by_plan)))
+    return workers_of(settings, count, requests[0].device)  # all runs have the configuration's
 
 
-@contextmanager
-def _watch(title: str) -> Iterator[EventHandler]:
-    with progress_bar(f"{title}: ") as bar:
-        yield bar.event
+def _carry_out(
+    plans: Sequence[SeriesPlan],
+    destination: Destination,
+    options: DicomOptions,
+    workers: Sequence[Settings | None],
+) -> list[Outcome]:
+    """Carry out all plans, and tell how each ended.
+
+    :return: in the order of the plans.
+    """
+    from ..dicom_workflow.workflow import Workflow  # here, as pydicom takes its time
+
+    outcomes: dict[int, Outcome] = {}
+    with progress_bars() as bars:
+
+        def serve(number: int, settings: Settings | None, context: JobContext) -> None:
+            prefix = f"[{number + 1}/{len(plans)}] " if len(plans) > 1 else ""
+
+            @contextmanager
+            def watch(title: str) -> Iterator[EventHandler]:
+                with bars(f"{prefix}{title}: ") as bar:
+                    yield bar.event
+
+            workflow = Workflow(destination, options, settings, watch, context)
+            outcomes[number] = _told(workflow.run(plans[number]))
+
+        work_off(range(len(plans)), workers, serve)
+    return [outcome for _, outcome in sorted(outcomes.items())]
 
 
 def _told(outcome: Outcome) -> Outcome:

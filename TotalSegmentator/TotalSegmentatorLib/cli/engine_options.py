@@ -47,9 +47,11 @@ def _declared() -> dict[str, tuple[Option, list[str]]]:
 
 def _parameter(option: Option, names: list[str]) -> inspect.Parameter:
     runs = f" for {SCOPES[option.scope]}" if option.scope else ""
+    runs += f" for {', '.join(option.tasks)}" if option.tasks else ""
     declaration = typer.Option(
         "--" + option.name.replace("_", "-"),
-        help=f"{option.help} (default: {option.default})",
+        metavar="|".join(option.choices) or ("PATH" if option.path else None),
+        help=option.help + (f" (default: {option.default})" if option.default != "" else ""),
         rich_help_panel=f"Options{runs}, engine {' or '.join(names)}",
         show_default=False,
     )

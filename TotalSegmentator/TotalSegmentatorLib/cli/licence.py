@@ -1,4 +1,4 @@
-"""``licence``: the number that some tasks need."""
+"""``licence``: the number that some tasks need, and the terms of weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from .. import environment
+from .. import catalog, environment
 from ..environment import LicenceStatus
 from ..errors import CancelledError, InputError
-from .console import print_json, say
+from .console import print_json, print_table, say
 from .parameters import AsJson
 
 _UsageError = typer.BadParameter.__mro__[1]  # typer itself gives it no name
@@ -29,12 +29,15 @@ class _Commands(TyperGroup):
                 "input.number_shown",
                 "This is not how 'licence' is called, and a licence number must not stand on the "
                 "command line, where others can see it.",
-                "Use set, status or remove; the number is asked for, or read from standard input.",
+                "Use set, status, remove, terms or accept; the number is asked for, or read from "
+                "standard input.",
             ) from None
 
 
 app = typer.Typer(
-    cls=_Commands, no_args_is_help=True, help="The licence number that some tasks need."
+    cls=_Commands,
+    no_args_is_help=True,
+    help="The licence number that some tasks need, and the terms of weights.",
 )
 
 _SENTENCES = {
@@ -84,6 +87,39 @@ def remove() -> None:
     """Forget the licence number."""
     environment.remove_licence()
     say.line("No licence number is stored any more.")
+
+
+@app.command()
+def terms(as_json: AsJson = False) -> None:
+    """List the terms of weights that are not TotalSegmentator's, and whether they are accepted."""
+    rows = [(one, _state(one)) for one in catalog.all_terms()]
+    if as_json:
+        print_json([{**dataclasses.asdict(one), "state": state} for one, state in rows])
+        return
+    table = [(one.id, one.title, state, one.sentence, one.url) for one, state in rows]
+    print_table("", ("Terms", "Licence", "State", "What they say", "In full"), table)
+
+
+def _state(one: catalog.Terms) -> str:
+    if not one.accept:
+        return "need not be accepted"
+    return "accepted" if environment.terms.is_accepted(one.id) else "not accepted"
+
+
+@app.command()
+def accept(
+    id: Annotated[str, typer.Argument(metavar="TERMS", help="Which ones; see 'licence terms'.")],
+) -> None:
+    """Accept the terms of weights, once for this user of this computer."""
+    found = {one.id: one for one in catalog.all_terms()}.get(id)
+    if found is None:  # it may be the number, and is not repeated
+        raise InputError(
+            "input.unknown_terms",
+            "There are no such terms.",
+            f"There are: {', '.join(one.id for one in catalog.all_terms())}.",
+        )
+    environment.terms.accept(found.id)
+    say.line(f"You have accepted: {found.sentence} In full: {found.url}")
 
 
 def _print(found: LicenceStatus, as_json: bool) -> None:

@@ -21,7 +21,17 @@ FallBack = Annotated[
     bool,
     typer.Option(
         "--fall-back",
-        help="If memory is short, run in three parts, on the CPU or at a faster speed instead.",
+        help="If memory is short, run in a way that needs less, at a faster speed or on the CPU "
+        "instead.",
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=64,
+        help="Segment so many images at once. GPUs are shared out; of the CPU give each worker a "
+        "share with --threads.",
     ),
 ]
 Anyway = Annotated[

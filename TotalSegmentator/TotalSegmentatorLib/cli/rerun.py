@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import engines
+from ..engines.contract import Option
 from ..errors import InputError
 from ..images import check_output, file_suffix
 from ..inputs import read_input
@@ -103,27 +104,46 @@ def rerun(
 def _request_of(report: Mapping[str, Any]) -> Request:
     """What a report asks for, but for what only the person at this computer may allow.
 
-    :raises InputError: ``input.bad_model`` for a model that is not named in full.
+    :raises InputError: see :func:`_check_places`.
     """
     request = Request.from_dict(report["request"])
-    if request.model and not Path(request.model).is_absolute():
-        # Our own reports name it in full; another path means what lies where one happens to be.
-        raise InputError(
-            "input.bad_model",
-            f"The report does not say in which folder the model {Path(request.model).name} lies.",
-            "Run it with 'segment' and --model.",
-        )
-    unsafe = {o.name: o for spec in engines.specs().values() for o in spec.options if o.unsafe}
+    _check_places(request)
+    unsafe = {option.name: option for option in _declared() if option.unsafe}
     given = {name: value for name, value in request.options.items() if name in unsafe}
     for name, value in given.items():
         if unsafe[name].parse(value) != unsafe[name].default:
-            flag = "--" + name.replace("_", "-")
             say.line(
                 f"warning: The report's option {name} is left out, as a report may come from "
-                f"anybody. If you trust the model, run it with 'segment' and {flag}."
+                f"anybody. If you trust it, run it with 'segment' and {_flag(name)}."
             )
     options = {name: value for name, value in request.options.items() if name not in unsafe}
     return dataclasses.replace(request, options=options)
+
+
+def _check_places(request: Request) -> None:
+    """Our own reports name models and files in full; another path means what lies where one
+    happens to be.
+
+    :raises InputError: ``input.bad_model``, ``input.bad_option``.
+    """
+    given = {o.name: request.options.get(o.name, "") for o in _declared() if o.path}
+    for name, value in {"model": request.model, **given}.items():
+        place = Path(str(value))
+        if value and not place.is_absolute():
+            raise InputError(
+                "input.bad_model" if name == "model" else "input.bad_option",
+                f"The report does not say in which folder the {name} {place.name} lies.",
+                f"Run it with 'segment' and {_flag(name)}.",
+            )
+
+
+def _declared() -> list[Option]:
+    return [option for spec in engines.specs().values() for option in spec.options]
+
+
+def _flag(option: str) -> str:
+    """What the command line calls an option."""
+    return "--" + option.replace("_", "-")
 
 
 def _free_folder(parent: Path) -> Path:

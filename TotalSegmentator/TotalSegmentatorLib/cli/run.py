@@ -14,7 +14,7 @@ from ..runs import Runs, check, complete
 from ..segment import Segmentation, segment
 from ..session import Settings
 from .console import progress_bar, say
-from .setup import agree, make_engine
+from .setup import agree_to_terms, is_agreed, make_engine
 
 
 def prepare(
@@ -36,7 +36,7 @@ def prepare(
     if runs.sentence:
         say.line(runs.sentence)
     settings = general_settings(yes, engine_python, keep_files, fall_back, anyway)
-    return allowing_weights(runs, settings)
+    return with_consent(runs, settings)
 
 
 def general_settings(
@@ -63,20 +63,19 @@ def general_settings(
     )
 
 
-def allowing_weights(runs: Runs, settings: Settings) -> Settings:
-    """The same settings, or such that allow a download, if runs need one and the answer is yes.
+def with_consent(runs: Runs, settings: Settings) -> Settings:
+    """The same settings, or such that allow a download, after questions on the terminal: whether a
+    person accepts the terms of the runs' weights, and agrees to download them.
 
     :raises SetupError: see :func:`~..runs.check`.
     """
+    agree_to_terms(runs.tasks)
     try:
         check(runs, settings)
     except SetupError as error:
-        if error.code != "weights.missing" or settings.may_download:
+        may_ask = error.code == "weights.missing" and not settings.may_download
+        if not (may_ask and is_agreed(f"{error.message} Download them now?")):
             raise
-        try:
-            agree(f"{error.message} Download them now?", error.message)
-        except SetupError:
-            raise error from None
         settings = dataclasses.replace(settings, may_download=True)
         check(runs, settings)
     return settings
@@ -87,14 +86,12 @@ def run_with_bar(
     notices: Sequence[Notice],
     request: Request,
     settings: Settings,
-    prefix: str = "",
     source: str = "",
 ) -> Segmentation:
     """Segment an image that was read, with a progress bar.
 
-    :param prefix: for the bar, which image of several it is.
     :param source: path of the image, for the report.
     :raises SegmentationError: what is wrong.
     """
-    with progress_bar(prefix) as bar:
+    with progress_bar() as bar:
         return segment(image, request, settings, notices, bar.event, source).wait()

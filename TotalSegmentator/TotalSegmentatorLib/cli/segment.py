@@ -14,7 +14,7 @@ from ..inputs import read_input
 from ..jobs import Request
 from ..outputs import SUFFIXES, write_file, write_report
 from ..runs import complete
-from .batch import image_paths, modality_of_first, run_batch
+from .batch import image_paths, listed_paths, modality_of_first, run_batch
 from .console import print_json, say
 from .engine_options import with_engine_options
 from .parameters import (
@@ -25,11 +25,13 @@ from .parameters import (
     FallBack,
     Region,
     Verbose,
+    Workers,
     Yes,
     region_from,
     speed_from,
 )
 from .run import prepare, run_with_bar
+from .workers import workers_of
 
 EXAMPLES = """Examples:
 
@@ -39,18 +41,13 @@ slicer-totalsegmentator segment DICOM_FOLDER -o labels.nii.gz --structures liver
 
 slicer-totalsegmentator segment a.nrrd b.nii.gz FOLDER -o RESULTS --task body
 
+slicer-totalsegmentator segment --list images.txt -o RESULTS --workers 4
+
 slicer-totalsegmentator segment ct.nii.gz -o out.seg.nrrd --model MODEL_FOLDER --device cpu"""
 
 
 @with_engine_options
 def segment(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Images (.nii, .nii.gz, .nrrd, .mha), DICOM folders, or folders of images.",
-            show_default=False,
-        ),
-    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -60,6 +57,22 @@ def segment(
             show_default=False,
         ),
     ],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Images (.nii, .nii.gz, .nrrd, .mha), DICOM folders, or folders of images.",
+            show_default=False,
+        ),
+    ] = None,
+    image_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            help="Text file with further images: one path in each line, from its own folder.",
+            show_default=False,
+        ),
+    ] = None,
     task: Annotated[
         str,
         typer.Option(
@@ -93,6 +106,7 @@ def segment(
             show_default=False,
         ),
     ] = None,
+    workers: Workers = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace older results.")] = False,
     fall_back: FallBack = False,
     anyway: Anyway = False,
@@ -118,6 +132,13 @@ def segment(
         options=engine_options or {},  # type: ignore[arg-type]
         region=region_from(region),
     )
+    images = [*(images or []), *listed_paths(image_list)]
+    if not images:
+        raise InputError(
+            "input.no_image",
+            "No image was given.",
+            "Name images or folders, or a list with --list.",
+        )
     single = file_suffix(output) in SUFFIXES
     if single:
         _check_single(images, output, report, overwrite)
@@ -134,7 +155,8 @@ def segment(
     if not single:
         paths = image_paths(images)
         settings = settings_for(modality=modality_of_first(paths))
-        raise typer.Exit(run_batch(paths, output, request, settings, overwrite, as_json))
+        shared = workers_of(settings, min(workers, len(paths)), device)
+        raise typer.Exit(run_batch(paths, output, request, shared, overwrite, as_json))
     image, notices = read_input(images[0])
     voxel_box(image, request.region)  # refused before anything is installed
     settings = settings_for(modality=image.modality)

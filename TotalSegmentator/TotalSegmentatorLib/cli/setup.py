@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import environment
+from ..catalog import Task
 from ..environment import Observer, Plan
 from ..environment.engine import fixed_folder
 from ..environment.findings import ERROR, Finding, worst
@@ -123,9 +125,24 @@ def agree(question: str, refusal: str) -> None:
 
     :raises SetupError: ``environment.declined`` if the answer is no or nobody can answer.
     """
-    try:
-        agreed = sys.stdin.isatty() and typer.confirm(question, err=True)
-    except typer.Abort:  # the end of the input
-        agreed = False
-    if not agreed:
+    if not is_agreed(question):
         raise SetupError("environment.declined", refusal, "Agree with --yes.")
+
+
+def agree_to_terms(tasks: Sequence[Task]) -> None:
+    """Ask on the terminal for the terms of tasks that must still be accepted; no option does so.
+
+    :raises SetupError: ``licence.not_accepted``.
+    """
+    for one in environment.open_terms(tasks):
+        if is_agreed(f"{one.sentence} In full: {one.url}. Do you accept these terms?"):
+            environment.terms.accept(one.id)
+    environment.check_terms(tasks)
+
+
+def is_agreed(question: str) -> bool:
+    """Ask on the terminal; False also if nobody can answer."""
+    try:
+        return sys.stdin.isatty() and typer.confirm(question, err=True)
+    except typer.Abort:  # the end of the input
+        return False

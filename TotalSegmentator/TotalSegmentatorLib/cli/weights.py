@@ -22,12 +22,13 @@ from ..environment.weights import (
     known_models,
     obtain,
     remove,
+    tasks_of,
     verify,
 )
 from ..errors import EXIT_ENVIRONMENT, InputError
 from .console import print_json, print_table, progress_bar, say
 from .parameters import AsJson, Yes
-from .setup import agree
+from .setup import agree, agree_to_terms
 
 EXAMPLES = (
     "Examples: slicer-totalsegmentator weights download total --speed fast; "
@@ -83,6 +84,8 @@ def download(
 
     place, wanted = _folder(folder), _models(names, needed)
     way = Way(mirror.rstrip("/"), trust_mirror) if mirror else Way(trust_mirror=trust_mirror)
+    missing = environment.missing_models(wanted, place)
+    agree_to_terms([task for model in missing for task in tasks_of(model)])
     with _observer() as observer:
         obtain(wanted, place, observer, way)
     _print(_entries(wanted, place), as_json)
@@ -91,7 +94,8 @@ def download(
 @app.command("import")
 def import_(
     paths: Annotated[
-        list[Path], typer.Argument(help="Archives, or folders with archives or models.")
+        list[Path],
+        typer.Argument(help="Archives or checkpoints (.pt), or folders with these or with models."),
     ],
     folder: Folder = None,
     as_json: AsJson = False,
@@ -166,7 +170,7 @@ def _models(names: Iterable[str], models_of: Callable[[Task], Iterable[Model]]) 
         if name in tasks:
             found += models_of(tasks[name])
             continue
-        called = [m for m in known.values() if name in (m.folder, str(m.dataset_id))]
+        called = [m for m in known.values() if name in (m.folder, m.key)]
         if not called:
             raise InputError(
                 "input.unknown_weights",
@@ -192,12 +196,18 @@ def _print(found: Sequence[WeightsEntry], as_json: bool) -> None:
             entry.model.folder,
             " ".join(entry.tasks),
             f"{entry.size_bytes / 1e6:.0f}" if entry.size_bytes else "-",
-            "needed" if entry.licensed else "",
+            _licence(entry),
             f"{entry.state}, verified" if entry.verified else entry.state,
         )
         for entry in found
     ]
     print_table("", ("Model", "Tasks", "MB", "Licence", "State"), rows)
+
+
+def _licence(entry: WeightsEntry) -> str:
+    if entry.licensed:
+        return "number needed"
+    return catalog.terms(entry.terms).title if entry.terms else ""
 
 
 def _values(entry: WeightsEntry) -> dict[str, object]:
@@ -209,7 +219,9 @@ def _values(entry: WeightsEntry) -> dict[str, object]:
         "state": entry.state,
         "verified": entry.verified,
         "licensed": entry.licensed,
+        "terms": entry.terms,
         "size_bytes": entry.size_bytes,
         "archive": archive.key if archive else None,
         "sha256": (archive.sha256 or None) if archive else None,
+        "md5": (archive.md5 or None) if archive else None,
     }

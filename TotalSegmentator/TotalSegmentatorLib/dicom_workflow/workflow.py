@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from ..environment import json_files
 from ..errors import EXIT_PARTIAL, CancelledError, EngineError, SegmentationError
 from ..images import Image, Notice
 from ..images.whole_file import write_error
-from ..jobs import Stage
+from ..jobs import JobContext, Stage
 from ..jobs.job import EventHandler
 from ..jobs.shortage import MAIN, shortage_error
 from ..outputs import write_json
@@ -75,40 +76,64 @@ def _read_once() -> _Read:
 
 
 @dataclass(frozen=True)
-class Workflow:
-    """What results are made with, and where they go.
+class Destination:
+    """Where results go; several threads may use it.
 
     :param output: the output folder.
     :param folder: the run's own folder in it, see :func:`.staging.alone_in`.
     :param record: of the output folder; it is told of every series.
-    :param options: what is written.
-    :param settings: for the runs; None if none is wanted.
-    :param watch: shows each run.
     """
 
     output: Path
     folder: Path
     record: Record
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, series: SeriesRecord) -> None:
+        """Put what became of a series into the record, and that into its file.
+
+        :raises SegmentationError: if the output folder cannot be written to.
+        """
+        part, path = self.folder / REPORT, self.output / REPORT
+        with self._lock:
+            self.record.series[series.uid] = series
+            write_json(self.record.to_dict(), part)
+            try:
+                json_files.replace(part, path)
+            except OSError as error:
+                raise write_error(path, error) from error
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """What results are made with.
+
+    :param destination: where they go.
+    :param options: what is written.
+    :param settings: for the runs; None if none is wanted.
+    :param watch: shows each run.
+    :param context: says when to stop.
+    """
+
+    destination: Destination
     options: DicomOptions
     settings: Settings | None
     watch: Watch
-    _read: _Read = field(default_factory=_read_once)
+    context: JobContext
 
-    def run(self, plans: Sequence[SeriesPlan]) -> Iterator[Outcome]:
-        """Carry out plans, one after the other; what fails does not stop the next one.
+    def run(self, plan: SeriesPlan) -> Outcome:
+        """Carry out a plan; what fails is told by the outcome.
 
-        :raises CancelledError: if a run was cancelled.
+        :raises CancelledError: if the run was cancelled.
         :raises SegmentationError: if the output folder cannot be written to.
         """
-        for number, plan in enumerate(plans, 1):
-            prefix = f"[{number}/{len(plans)}] " if len(plans) > 1 else ""
-            outcome = self._series(plan, prefix)
-            self._note(outcome.series)
-            yield outcome
+        outcome = self._series(plan)
+        self.destination.note(outcome.series)
+        return outcome
 
-    def _series(self, plan: SeriesPlan, prefix: str) -> Outcome:
+    def _series(self, plan: SeriesPlan) -> Outcome:
         info = plan.series.info
-        known = self.record.series.get(info.uid)
+        known = self.destination.record.series.get(info.uid)
         series = SeriesRecord(
             info.uid,
             FAILED,
@@ -121,9 +146,11 @@ class Workflow:
             state = IGNORED if plan.ignored else FAILED
             return Outcome(plan.title, _with_error(series, state, plan.error), errors)
         refused = [{"code": one.code, "message": str(one)} for one in plan.series.refusals]
-        made, problems = self._make(plan, series, prefix)
+        made, problems = self._make(plan, series)
         problems = [*plan.lost, *problems]
-        results = tuple(one for one in _joined(series, made) if one.is_there(self.output))
+        results = tuple(
+            one for one in _joined(series, made) if one.is_there(self.destination.output)
+        )
         state = DONE if made else SKIPPED
         series = replace(series, state=state, results=results, warnings=tuple(refused))
         if problems:
@@ -132,17 +159,19 @@ class Workflow:
         return Outcome(plan.title, series, tuple(problems), there)
 
     def _make(
-        self, plan: SeriesPlan, series: SeriesRecord, prefix: str
+        self, plan: SeriesPlan, series: SeriesRecord
     ) -> tuple[list[ResultRecord], list[SegmentationError]]:
         """Make what is wanted and not there, and put it into the output folder."""
         made: list[ResultRecord] = []
         problems: list[SegmentationError] = []
+        read = _read_once()
         with self._temporary_folder() as folder:
             for wanted in plan.results:
                 if wanted.done:
                     continue
                 try:
-                    made.append(self._result(wanted, Path(folder), prefix + _title(plan, wanted)))
+                    with self.watch(_title(plan, wanted)) as on_event:
+                        made.append(self._result(wanted, Path(folder), read, on_event))
                 except CancelledError:
                     raise
                 except Exception as error:  # whatever it is, other series have no part in it
@@ -159,31 +188,34 @@ class Workflow:
 
     def _temporary_folder(self) -> tempfile.TemporaryDirectory[str]:
         try:
-            return tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True)
+            here = self.destination.folder
+            return tempfile.TemporaryDirectory(dir=here, ignore_cleanup_errors=True)
         except OSError as error:
-            raise write_error(self.output, error) from error
+            raise write_error(self.destination.output, error) from error
 
-    def _result(self, wanted: Wanted, folder: Path, title: str) -> ResultRecord:
+    def _result(
+        self, wanted: Wanted, folder: Path, read: _Read, on_event: EventHandler
+    ) -> ResultRecord:
         if wanted.error:
             raise wanted.error
         assert self.settings
-        began = time.monotonic()
-        with self.watch(title) as on_event:
-            on_event(Stage("Reading the images"))
-            image, notices = self._read(wanted.volume)
-            job = segment(image, wanted.runs.asked, self.settings, notices, on_event)
-            result = job.wait()
-            written = write_dicom(
-                result.layers,
-                wanted.volume,
-                result.report,
-                self.options,
-                self.settings,
-                folder,
-                {kind: str(place) for kind, place in wanted.files.items()},
-                wanted.part,
-                on_event,
-            ).wait()
+        began, stop = time.monotonic(), self.context.cancelled
+        on_event(Stage("Reading the images"))
+        image, notices = read(wanted.volume)
+        self.context.check()
+        job = segment(image, wanted.runs.asked, self.settings, notices, on_event)
+        result = job.wait(stop=stop)
+        written = write_dicom(
+            result.layers,
+            wanted.volume,
+            result.report,
+            self.options,
+            self.settings,
+            folder,
+            {kind: str(place) for kind, place in wanted.files.items()},
+            wanted.part,
+            on_event,
+        ).wait(stop=stop)
         structures = result.report["structures"]
         notes = [*result.report["warnings"], *map(asdict, written.notices)]
         return ResultRecord(
@@ -204,31 +236,24 @@ class Workflow:
         It goes before they come: whenever it is interrupted, each file that is there is the one
         that the record tells of.
         """
+        output = self.destination.output
         keys = {(one.task, one.volume) for one in made}
         older = [one for one in series.results if (one.task, one.volume) in keys]
         names = {name for one in (*older, *made) for name in one.files}
         for name in names:
-            check_place(self.output, PurePosixPath(name))
+            check_place(output, PurePosixPath(name))
         for name in names:
             try:
-                (self.output / name).unlink(missing_ok=True)
+                (output / name).unlink(missing_ok=True)
             except OSError as error:
-                raise write_error(self.output / name, error) from error
+                raise write_error(output / name, error) from error
 
     def _publish(self, series: SeriesRecord, made: Sequence[ResultRecord], folder: Path) -> None:
         """Put new files into the output folder."""
         if made:
-            self._note(replace(series, state=RUNNING, results=_joined(series, made)))
-            publish(folder, self.output)
-
-    def _note(self, series: SeriesRecord) -> None:
-        self.record.series[series.uid] = series
-        part, path = self.folder / REPORT, self.output / REPORT
-        write_json(self.record.to_dict(), part)
-        try:
-            json_files.replace(part, path)
-        except OSError as error:
-            raise write_error(path, error) from error
+            running = replace(series, state=RUNNING, results=_joined(series, made))
+            self.destination.note(running)
+            publish(folder, self.destination.output)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
