@@ -34,6 +34,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from TotalSegmentatorWidgets import Choices
 from TotalSegmentatorWidgets.DicomLogic import DicomLogic
 from TotalSegmentatorWidgets.SetupLogic import SetupLogic
 
@@ -41,7 +42,7 @@ from TotalSegmentatorLib import catalog, engines, environment, history, jobs
 from TotalSegmentatorLib.engines.contract import DEVICE_PATTERN
 from TotalSegmentatorLib.environment import EngineEnvironment, Hardware
 from TotalSegmentatorLib.errors import InputError, SegmentationError
-from TotalSegmentatorLib.estimate import Estimate, estimate_speeds
+from TotalSegmentatorLib.estimate import Estimate, estimate, estimate_speeds
 from TotalSegmentatorLib.images import crop, voxel_box
 from TotalSegmentatorLib.images.frames import parse_frames
 from TotalSegmentatorLib.jobs import Event, Job, Request
@@ -431,7 +432,8 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.structurePicker.setModality(modality)
         self.structurePicker.checked = tuple(parameters.structures)
         self.ui.findTabWidget.currentIndex = self._FIND_BY.index(parameters.findBy)
-        self.structurePicker.plan(parameters.speed, modality)
+        engine = Choices.chosenEngine(parameters)
+        self.structurePicker.plan(parameters.speed, modality, engine)
         self.speedPicker.setOffered(self._offeredSpeeds(parameters))
         self.speedPicker.speed = parameters.speed
 
@@ -478,24 +480,24 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.resultsView.show(result.reports, result.node, result.table, result.frames)
 
     def _showAdvanced(self, parameters: TotalSegmentatorParameterNode) -> None:
-        from TotalSegmentatorWidgets.RunControl import chosenEngine, offeredTask, optionsOf
-
-        task, engine = offeredTask(parameters), chosenEngine(parameters)
         self.devicePicker.device = parameters.device
-        self._showEngines(task.engines, engine)
-        self.optionsForm.setOptions(optionsOf(task, engine))
+        self._showEngines(parameters)
+        self.optionsForm.setOptions(Choices.offeredOptions(parameters))
         self.optionsForm.values = dict(parameters.engineOptions.items())
 
-    def _showEngines(self, names: tuple[str, ...], chosen: str) -> None:
-        box = self.ui.engineComboBox
+    def _showEngines(self, parameters: TotalSegmentatorParameterNode) -> None:
+        box, names = self.ui.engineComboBox, Choices.offeredEngines(parameters)
         wasBlocked = box.blockSignals(True)
         if [box.itemData(index) for index in range(1, box.count)] != list(names):
-            specs = [engines.spec(name) for name in names]
             box.clear()
-            box.addItem(_("Automatic ({engine})").format(engine=specs[0].title), "")
-            for spec in specs:
-                box.addItem(spec.title, spec.name)
-        box.currentIndex = box.findData(chosen)
+            box.addItem("", "")
+            for name in names:
+                box.addItem(engines.spec(name).title, name)
+        automatic = _("Automatic")  # of structures, each by the task that suits it best
+        if parameters.findBy == "task":
+            automatic = _("Automatic ({engine})").format(engine=engines.spec(names[0]).title)
+        box.setItemText(0, automatic)
+        box.currentIndex = box.findData(Choices.chosenEngine(parameters))
         box.blockSignals(wasBlocked)
 
     def _observeRegion(self, region: slicer.vtkMRMLMarkupsROINode | None) -> None:
@@ -523,21 +525,23 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         Models are looked for in a thread: the weights folder may lie on a slow disk.
         """
-        from TotalSegmentatorWidgets.RunControl import askedFor, regionOf
-
         parameters = self._parameterNode
         if not parameters:
             return
         if self._estimating:
             self._estimateTimer.start()
             return
-        volume, estimates, downloads = parameters.inputVolume, dict, self.logic.downloads()
+        volume, ofSpeeds, ofTasks = parameters.inputVolume, dict, dict
         if volume:
+            here = (volume, self._hardware)
             with contextlib.suppress(SegmentationError):  # Apply tells what is wrong
-                asked = askedFor(parameters, self.logic)
-                region = regionOf(parameters, volume)
-                estimates = self.logic.estimating(volume, self._hardware, region=region, **asked)
-        job = Job(lambda context: (_unlessWrong(estimates), _unlessWrong(downloads)))
+                region = Choices.regionOf(parameters, volume)
+                how = {"speed": parameters.speed, "device": parameters.device, "region": region}
+                ofTasks = self.logic.estimatingTasks(*here, **how)
+                asked = {**how, **Choices.askedFor(parameters, self.logic)}
+                ofSpeeds = self.logic.estimating(*here, **asked)
+        looks = (ofSpeeds, ofTasks, self.logic.downloads())
+        job = Job(lambda context: [_unlessWrong(look) for look in looks])
         self._estimating = self.logic.followJob(job.start())
         self._estimating.when_done(self._onEstimates)
 
@@ -545,11 +549,12 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._estimating = None
         if job.error:
             return
-        estimates, downloads = job.result
+        ofSpeeds, ofTasks, downloads = job.result
         self.taskPicker.setDownloads(downloads)
-        self.speedPicker.setTexts({speed: self._text(one) for speed, one in estimates.items()})
-        estimate = estimates.get(self.speedPicker.speed)
-        self.setupView.setDownload(estimate.download if estimate else "")
+        self.taskPicker.setEstimates(ofTasks)
+        self.speedPicker.setTexts({speed: self._text(one) for speed, one in ofSpeeds.items()})
+        chosen = ofSpeeds.get(self.speedPicker.speed)
+        self.setupView.setDownload(chosen.download if chosen else "")
 
     def _text(self, estimate: Estimate) -> str:
         """One line: the resolution, and what a run is estimated to take."""
@@ -687,6 +692,15 @@ class TotalSegmentatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.fallBack = checked
 
 
+def _grid(
+    volume: slicer.vtkMRMLScalarVolumeNode, request: Request
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Voxels along each axis, and their distances in mm, of what a request is about."""
+    image, _notices = view_volume(volume)
+    part = crop(image, voxel_box(image, request.region))
+    return part.shape_ijk, part.spacing
+
+
 def _unlessWrong(look: Callable[[], dict[str, V]]) -> dict[str, V]:
     """What can be found out."""
     try:
@@ -789,6 +803,8 @@ class TotalSegmentatorLogic(SetupLogic, DicomLogic, ScriptedLoadableModuleLogic)
     job, for which ``wait()`` waits. The others keep the names that scripts for the former
     extension use.
     """
+
+    _PAUSE_S = 0.002  # between estimates in a thread
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
@@ -982,6 +998,16 @@ class TotalSegmentatorLogic(SetupLogic, DicomLogic, ScriptedLoadableModuleLogic)
         engine = EngineEnvironment(Path(), versions.startup_variables())
         check(self._runs(volume, **asked), Settings(engine, weights=self.weightsFolder()))
 
+    def termsToAccept(
+        self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object
+    ) -> tuple[catalog.Terms, ...]:
+        """The terms that must be accepted, see :meth:`acceptTerms`, before :meth:`segment` can do
+        what is asked.
+
+        :raises InputError: what is wrong with that.
+        """
+        return environment.open_terms(self._runs(volume, **asked).tasks)
+
     def downloadSize(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> int:
         """Megabytes that must be downloaded before :meth:`segment` can do what is asked."""
         runs = self._runs(volume, **asked)
@@ -1025,11 +1051,36 @@ class TotalSegmentatorLogic(SetupLogic, DicomLogic, ScriptedLoadableModuleLogic)
         **asked: object,
     ) -> Callable[[], dict[str, Estimate]]:
         """What does :meth:`estimates` in a thread of its own, as it looks for models."""
-        image, _notices = view_volume(volume)
-        request = self._request(volume, **asked)
-        part, folder = crop(image, voxel_box(image, request.region)), self.weightsFolder()
-        grid, modality = (part.shape_ijk, part.spacing), image.modality  # without its voxels
+        request, folder = self._request(volume, **asked), self.weightsFolder()
+        grid, modality = _grid(volume, request), volume_modality(volume)
         return lambda: estimate_speeds(*grid, request, hardware, history.load(), folder, modality)
+
+    def estimatingTasks(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        hardware: Hardware,
+        **asked: object,
+    ) -> Callable[[], dict[str, Estimate]]:
+        """What estimates the run of each task, for a thread of its own: task id -> its estimate.
+
+        :param hardware: of this computer.
+        :param asked: as in :meth:`segment`, for all tasks: ``speed``, of which a task without it
+            takes its finest one, ``device`` and ``region``.
+        :raises SegmentationError: what is wrong with it.
+        """
+        request, folder = self._request(volume, **asked), self.weightsFolder()
+        grid = _grid(volume, request)
+
+        def look() -> dict[str, Estimate]:
+            past, found = history.load(), {}
+            for task in self.availableTasks():
+                speed = request.speed if request.speed in task.speeds else next(iter(task.speeds))
+                runs = complete(dataclasses.replace(request, task=task.id, speed=speed))
+                found[task.id] = estimate(*grid, runs.requests, hardware, past, folder)
+                time.sleep(self._PAUSE_S)  # the panel needs Python, too
+            return found
+
+        return look
 
     def _runs(self, volume: slicer.vtkMRMLScalarVolumeNode, **asked: object) -> Runs:
         return complete(self._request(volume, **asked), volume_modality(volume))
@@ -1245,14 +1296,18 @@ class TotalSegmentatorLogic(SetupLogic, DicomLogic, ScriptedLoadableModuleLogic)
         ).wait()
 
     def _optionsOf(self, task: str) -> dict[str, bool]:
-        """The engine options that are attributes of the logic; a model folder has none of them."""
-        if task and catalog.task(task).model_folder:
-            return {}
-        return {
+        """The engine options that are attributes of the logic, as far as the task has them."""
+        values = {
             "robust_crop": self.robustCrop,
             "remove_small_blobs": self.removeSmallBlobs,
             "higher_order_resampling": self.higherOrderResampling,
         }
+        chosen = {name: True for name, value in values.items() if value}
+        if not task:
+            return chosen
+        request = Request(task=task, engine=catalog.task(task).engine)
+        offered = {option.name for option in engines.options_of(request)}
+        return {name: True for name in chosen if name in offered}
 
 
 #

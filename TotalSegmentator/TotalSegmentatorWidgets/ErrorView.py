@@ -90,6 +90,8 @@ class ErrorView:
     def _button(self, remedy: Remedy):
         button = qt.QPushButton(remedyTitle(remedy))
         button.name = f"{remedy.action}Button"
+        if remedy.action == remedies.CHANGE_OPTIONS:  # too long for a button
+            button.toolTip = _("Run {how}.").format(how=remedy.value)
         button.connect("clicked()", functools.partial(self._onClicked, remedy))
         return button
 
@@ -121,14 +123,15 @@ def publicReport(text: str) -> str:
 def remedyTitle(remedy: Remedy) -> str:
     """What stands on the button of a remedy."""
     if remedy.action == remedies.USE_FASTER_SPEED:
-        return _("Use fastest") if remedy.speed == "fastest" else _("Use fast")
+        return _("Use fastest") if remedy.value == "fastest" else _("Use fast")
     titles = {
         remedies.RETRY: _("Try again"),
         remedies.RETRY_ON_CPU: _("Retry on the CPU"),
         remedies.CHOOSE_REGION: _("Choose a region"),
-        remedies.SPLIT_FOR_MEMORY: _("Process in parts"),
+        remedies.CHANGE_OPTIONS: _("Use less memory"),
         remedies.OPEN_SETUP: _("Open setup"),
         remedies.OPEN_LICENCE: _("Enter licence"),
+        remedies.ACCEPT_TERMS: _("Terms of use..."),
         remedies.DOWNLOAD_WEIGHTS: _("Download"),
         remedies.REINSTALL_ENGINE: _("Reinstall..."),
         remedies.CHOOSE_BUILD: _("Choose another..."),

@@ -7,6 +7,7 @@ import qt
 
 _ROW_ROLE = qt.Qt.UserRole
 _GROUP_ROLE = qt.Qt.UserRole + 1
+_INDENTATION = 12  # pixels: panels are narrow
 
 
 class GroupedTree:
@@ -17,9 +18,12 @@ class GroupedTree:
     :param tree: the QTreeWidget; what is in it is removed.
     :param headers: titles of the columns.
     :param nothingText: what the tree shows if no row is left.
+    :param widths: characters of the first columns, or of all; the last one grows with the tree.
     """
 
-    def __init__(self, tree, headers: Sequence[str], nothingText: str) -> None:
+    def __init__(
+        self, tree, headers: Sequence[str], nothingText: str, widths: Sequence[int] = (36,)
+    ) -> None:
         self._tree = tree
         self._groups: dict[str, qt.QTreeWidgetItem] = {}
         self._rows: dict[str, qt.QTreeWidgetItem] = {}
@@ -30,7 +34,9 @@ class GroupedTree:
         tree.clear()
         tree.setColumnCount(len(headers))
         tree.setHeaderLabels(list(headers))
-        tree.setColumnWidth(0, 36 * tree.fontMetrics().averageCharWidth())
+        tree.indentation = _INDENTATION
+        for column, characters in enumerate(widths):
+            tree.setColumnWidth(column, characters * tree.fontMetrics().averageCharWidth())
         self._nothing = qt.QTreeWidgetItem(tree)
         self._nothing.setText(0, nothingText)
         self._nothing.setDisabled(True)

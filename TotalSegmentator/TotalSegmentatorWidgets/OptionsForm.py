@@ -1,7 +1,9 @@
 """The settings of an engine, as the engine declares them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+import ctk
 import qt
 from slicer import i18n
 from slicer.i18n import tr as _
@@ -97,13 +99,12 @@ class _Field:
     def __init__(self, option: Option, rows, onEdited: Callable[[], None]) -> None:
         self.option = option
         title = i18n.translate(_CONTEXT, option.title)
-        kind = type(option.default)
-        self._property = {bool: "checked", str: "text"}.get(kind, "value")
-        self._widget = _MAKERS[kind](option)
+        self._kind = _kindOf(option)
+        self._widget = self._kind.make(option)
         self._widget.name = f"{option.name}Option"
         self._widget.toolTip = i18n.translate(_CONTEXT, option.help)
         self.value = option.default
-        if kind is bool:
+        if isinstance(option.default, bool):
             self._widget.text = title
             rows.addRow(self._widget)
         else:
@@ -111,27 +112,31 @@ class _Field:
             label.toolTip = self._widget.toolTip
             label.setBuddy(self._widget)
             rows.addRow(label, self._widget)
-        self._widget.connect(_SIGNALS[kind], onEdited)
+        self._widget.connect(self._kind.signal, onEdited)
 
     @property
     def value(self) -> OptionValue:
         """What is shown, in the option's type."""
-        return getattr(self._widget, self._property)
+        return getattr(self._widget, self._kind.property)
 
     @value.setter
     def value(self, value: OptionValue) -> None:
-        # Boxes with numbers announce every change, whoever makes it.
+        if value == self.value:  # else the cursor would move while people type
+            return
+        # Most widgets announce every change, whoever makes it.
         blocked = self._widget.blockSignals(True)
-        setattr(self._widget, self._property, value)
+        setattr(self._widget, self._kind.property, value)
         self._widget.blockSignals(blocked)
 
 
 def _accepted(option: Option, values: Mapping[str, OptionValue]) -> OptionValue:
     """The value of an option, or its default where there is none that the engine accepts."""
+    value = values.get(option.name, option.default)
     try:
-        return option.parse(values.get(option.name, option.default))
+        parsed = option.parse(value)
     except InputError:
         return option.default
+    return str(value) if option.path else parsed  # no path is completed while it is typed
 
 
 def _intBox(option: Option):
@@ -159,15 +164,37 @@ def _decimals(option: Option) -> int:
     return 1 + max(len(f"{number:.4f}".rstrip("0").partition(".")[2]) for number in numbers)
 
 
-_MAKERS = {
-    bool: lambda option: qt.QCheckBox(),
-    int: _intBox,
-    float: _floatBox,
-    str: lambda option: qt.QLineEdit(),
+def _choiceBox(option: Option):
+    box = qt.QComboBox()
+    box.addItems(list(option.choices))
+    return box
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How options of one kind are shown.
+
+    :param make: makes the widget of an option.
+    :param property: that of the widget that is the option's value.
+    :param signal: what the widget emits when people change it.
+    """
+
+    make: Callable[[Option], object]
+    property: str
+    signal: str
+
+
+_KINDS = {
+    bool: _Kind(lambda option: qt.QCheckBox(), "checked", "clicked()"),
+    int: _Kind(_intBox, "value", "valueChanged(int)"),
+    float: _Kind(_floatBox, "value", "valueChanged(double)"),
+    str: _Kind(lambda option: qt.QLineEdit(), "text", "textEdited(QString)"),
 }
-_SIGNALS = {
-    bool: "clicked()",
-    int: "valueChanged(int)",
-    float: "valueChanged(double)",
-    str: "textEdited(QString)",
-}
+_PATH = _Kind(lambda option: ctk.ctkPathLineEdit(), "currentPath", "currentPathChanged(QString)")
+_CHOICE = _Kind(_choiceBox, "currentText", "currentIndexChanged(int)")
+
+
+def _kindOf(option: Option) -> _Kind:
+    if option.path:
+        return _PATH
+    return _CHOICE if option.choices else _KINDS[type(option.default)]

@@ -3,7 +3,7 @@
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,26 +11,19 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from TotalSegmentatorLib import catalog, engines, jobs, remedies
-from TotalSegmentatorLib.catalog.browsing import structures_by_group
-from TotalSegmentatorLib.engines.contract import Option
-from TotalSegmentatorLib.errors import CancelledError, InputError, SegmentationError, SetupError
-from TotalSegmentatorLib.jobs import Event, Job, Order, Request, RunQueue, State
+from TotalSegmentatorLib import catalog, jobs, remedies
+from TotalSegmentatorLib.catalog import Terms
+from TotalSegmentatorLib.errors import CancelledError, SegmentationError, SetupError
+from TotalSegmentatorLib.jobs import Event, Job, Order, RunQueue, State
 from TotalSegmentatorLib.remedies import Remedy
-from TotalSegmentatorLib.scene import (
-    SceneJob,
-    SegmentationJob,
-    find_sequence,
-    region_points,
-    volume_modality,
-)
+from TotalSegmentatorLib.scene import SceneJob, SegmentationJob, find_sequence
 
+from .Choices import askedFor, regionOf
 from .ConsentDialog import Begin, Consent, ConsentDialog
 from .ErrorView import ErrorView
 from .QueueView import QueueEntry, QueueView
+from .TermsDialog import acceptsTerms
 
-# Has the engines and options of all tasks that may be chosen for structures.
-_ANY_TASK = "total"
 # The second half of a double click on Apply is not meant for Cancel.
 _DOUBLE_CLICK_S = 0.5
 # Codes that end so are about a run that was not begun, for a reason that an estimate gives.
@@ -40,7 +33,7 @@ _CHANGES = {
     remedies.RETRY: {},
     remedies.RETRY_ON_CPU: {"device": "cpu"},
     remedies.USE_FASTER_SPEED: {},
-    remedies.SPLIT_FOR_MEMORY: {"force_split": True},
+    remedies.CHANGE_OPTIONS: {},
     remedies.DOWNLOAD_WEIGHTS: {"mayDownload": True},
     remedies.RUN_ANYWAY: {"anyway": True},
 }
@@ -199,6 +192,7 @@ class RunControl:
         volumes = dict.fromkeys([parameters.inputVolume, *more])
         regions = {volume: regionOf(parameters, volume) for volume in volumes}
         orders, setup = [], self._installing()
+        self._areAccepted(self._logic.termsToAccept(parameters.inputVolume, **asked))
         missing = self._missingWeights(asked, parameters.inputVolume)
         size = self._logic.downloadSize(parameters.inputVolume, **asked) if missing else 0
         if setup or self._logic.isEngineReady():
@@ -246,6 +240,27 @@ class RunControl:
                 raise
             return error
         return None
+
+    def onceAccepted(self, terms: Iterable[Terms], goOn: Callable[[], None]) -> None:
+        """Ask whether terms are accepted, and go on if they are; at once if there are none."""
+        try:
+            agreed = self._areAccepted(terms)
+        except SegmentationError as error:
+            self.showError(error)
+        else:
+            if agreed:
+                goOn()
+
+    def _areAccepted(self, terms: Iterable[Terms]) -> bool:
+        """Ask whether terms are accepted, and note it; False as soon as some are not.
+
+        :raises SetupError: if it cannot be noted.
+        """
+        for one in terms:
+            if not acceptsTerms(one):
+                return False
+            self._logic.acceptTerms(one.id)
+        return True
 
     def _segmentationOrder(
         self, parameters, volume, options: dict[str, object], setup: Order | None = None
@@ -458,21 +473,20 @@ class RunControl:
             insist = [Remedy(remedies.RUN_ANYWAY)] if error.code.endswith(_WILL_NOT_FIT) else []
             return (*error.remedies, *insist)
         task = str(options.get("task") or "")
-        offered = optionsOf(catalog.task(task or _ANY_TASK), str(options.get("engine") or ""))
-        splits = any(option.name == "force_split" for option in offered)
         return remedies.remedies(
             error.code,
             speeds=self._logic.getSupportedSpeeds(task) if task else catalog.SPEEDS,
             speed=str(options.get("speed", "")),
             device=str(options.get("device", "auto")),
             has_region=bool(options.get("region")),
-            can_split=splits and not options.get("force_split"),
         )
 
     def onRemedy(self, remedy: Remedy) -> None:
         """Do what a button of the error offers."""
         if remedy.action in _CHANGES:
-            changes = {"speed": remedy.speed} if remedy.speed else _CHANGES[remedy.action]
+            changes = {**_CHANGES[remedy.action], **remedy.options}
+            if remedy.action == remedies.USE_FASTER_SPEED:
+                changes["speed"] = remedy.value
             self._again(**changes)
             return
         openers = {
@@ -481,79 +495,13 @@ class RunControl:
             remedies.REINSTALL_ENGINE: functools.partial(self.install, again=True),
             remedies.OPEN_SETUP: self._panel.openSetup,
             remedies.OPEN_LICENCE: self._panel.openLicence,
+            remedies.ACCEPT_TERMS: functools.partial(self._accept, remedy),
         }
         openers[remedy.action]()
 
-
-def askedFor(parameters, logic) -> dict[str, object]:
-    """The arguments of :meth:`TotalSegmentatorLogic.segment` that are the same for all volumes.
-
-    :param parameters: the panel's parameter node.
-    :raises InputError: if nothing is chosen.
-    """
-    asked = {
-        "speed": parameters.speed,
-        "device": parameters.device,
-        "engine": chosenEngine(parameters),
-        **_options(parameters),
-    }
-    if parameters.findBy == "structures":
-        structures = _offeredStructures(parameters)
-        if not structures:
-            raise InputError(
-                "input.no_structure", _("No structure is checked."), _("Check at least one.")
-            )
-        return {**asked, "structures": structures}
-    speeds = logic.getSupportedSpeeds(parameters.task)
-    if parameters.speed not in speeds:  # as the panel shows
-        asked["speed"] = speeds[0]
-    return {**asked, "task": parameters.task}
-
-
-def _offeredStructures(parameters) -> tuple[str, ...]:
-    """What is checked and can be found in the volume, as the panel shows it."""
-    volume = parameters.inputVolume
-    modality = volume_modality(volume) if volume else ""
-    offered = {
-        structure.id for group in structures_by_group(modality).values() for structure in group
-    }
-    return tuple(id for id in parameters.structures if id in offered)
-
-
-def offeredTask(parameters) -> catalog.Task:
-    """The task whose engines and options are offered."""
-    return catalog.task(_ANY_TASK if parameters.findBy == "structures" else parameters.task)
-
-
-def chosenEngine(parameters) -> str:
-    """The engine that was chosen; empty if none was, or one that the task does not have."""
-    return parameters.engine if parameters.engine in offeredTask(parameters).engines else ""
-
-
-def optionsOf(task: catalog.Task, engine: str) -> tuple[Option, ...]:
-    """The options of a run, but for those that do nothing in this task.
-
-    :param engine: empty for the task's first one.
-    """
-    idle = set(engines.BODY_OPTIONS).difference(engines.body_options(task, ()))
-    offered = engines.options_of(Request(task.id, engine or task.engine))
-    return tuple(option for option in offered if option.name not in idle)
-
-
-def _options(parameters) -> dict[str, str]:
-    """Those of the stored options that the run has; of others a scene may know, too."""
-    options = optionsOf(offeredTask(parameters), chosenEngine(parameters))
-    offered = {option.name for option in options if not option.unsafe}
-    stored = parameters.engineOptions.items()
-    return {name: value for name, value in stored if name in offered}
-
-
-def regionOf(parameters, volume) -> tuple[tuple[float, float, float], ...]:
-    """The box to segment inside of, in mm RAS of the volume's own space; empty for all of it.
-
-    :raises InputError: see :func:`region_points`.
-    """
-    return region_points(parameters.region, volume) if parameters.region else ()
+    def _accept(self, remedy: Remedy) -> None:
+        """Let terms be accepted, and try again what failed without that."""
+        self.onceAccepted([catalog.terms(remedy.value)], self._again or self.errorView.hide)
 
 
 def _mayDownload(missing: SetupError | None, size: int) -> bool:

@@ -15,6 +15,7 @@ from TotalSegmentatorLib.environment import (
     Observer,
     bundle,
     installation,
+    terms,
     weights,
 )
 from TotalSegmentatorLib.environment.doctor import diagnose
@@ -395,6 +396,16 @@ class SetupLogic:
         :raises SetupError: if its file cannot be written.
         """
         environment.remove_licence(versions.startup_variables())
+
+    def acceptTerms(self, id: str) -> None:
+        """Accept the terms of models, once on this computer; what they say is in
+        ``catalog.terms(id)``.
+
+        :param id: e.g. ``nv-segment-ctmr``; :meth:`termsToAccept` tells which a run needs.
+        :raises InputError: if there are no such terms.
+        :raises SetupError: if it cannot be noted.
+        """
+        terms.accept(catalog.terms(id).id)
 
     def _startObserved(
         self,

@@ -40,6 +40,7 @@ class StructurePicker:
         self._checked: set[str] = set()
         self._shownAsChecked: set[str] = set()
         self._offered: set[str] = set()
+        self._onRequest: set[str] = set()
         self._presets = {
             "lungs": self.ui.lungsPresetButton,
             "spine": self.ui.spinePresetButton,
@@ -85,17 +86,18 @@ class StructurePicker:
             self._modality = known
             self._offer()
 
-    def plan(self, speed: str, modality: str) -> catalog.Plan | None:
+    def plan(self, speed: str, modality: str, engine: str = "") -> catalog.Plan | None:
         """Plan the runs for what is checked, and show the plan in words.
 
         :param speed: one of ``catalog.SPEEDS``, or empty.
         :param modality: ``CT`` or ``MR``; empty if it is not known.
+        :param engine: the engine to prefer; empty for the usual ones.
         :return: None if nothing is checked, or not all can be had; the label says why.
         """
         plan, text = None, _("Check the structures to segment.")
         if self.structures:
             try:
-                plan = catalog.plan(self._names(modality), modality, speed)
+                plan = catalog.plan(self._names(modality), modality, speed, engine=engine)
                 text = plan.sentence
             except InputError as error:
                 text = str(error)
@@ -127,6 +129,7 @@ class StructurePicker:
         """Follow the modality: the rows, their tasks, the presets."""
         offered = structures_by_group(self._modality)
         self._offered = {found.id for structures in offered.values() for found in structures}
+        self._onRequest = {id for id in self._offered if _isOnRequest(id, self._modality)}
         for id in self._offered:
             text, toolTip = _sources(id, self._modality)
             self._tree.setText(id, 1, text, toolTip)
@@ -163,11 +166,11 @@ class StructurePicker:
 
     def _showGroup(self, group: str) -> None:
         offered = self._offered.intersection(self._tree.members(group))
-        count = len(offered & self._checked)
-        if count == 0:
+        usual = (offered - self._onRequest) or offered
+        if offered.isdisjoint(self._checked):
             state = qt.Qt.Unchecked
         else:
-            state = qt.Qt.Checked if count == len(offered) else qt.Qt.PartiallyChecked
+            state = qt.Qt.Checked if usual <= self._checked else qt.Qt.PartiallyChecked
         self._tree.setGroupCheckState(group, state)
 
     def _onItemChanged(self, item, _column: int) -> None:
@@ -177,8 +180,10 @@ class StructurePicker:
             self._check({row}, wanted)
         elif group:
             shown = self._tree.shown.intersection(self._tree.members(group))
+            usual = shown - self._onRequest
             # A box that hidden rows keep half full must still be able to uncheck those shown.
-            self._check(shown, wanted and not shown <= self._checked)
+            wanted = wanted and not usual <= self._checked
+            self._check(usual if wanted else shown, wanted)
 
     def _onSearchChanged(self, _text: str) -> None:
         self._filter()
@@ -231,9 +236,32 @@ def _sources(id: str, modality: str) -> tuple[str, str]:
         names.append(_("{count} more").format(count=len(tasks) - _NAMED))
     text = ", ".join(names)
     lines = [f"{catalog.structure(id).name} ({id})"]
-    for task in tasks:
-        line = _("{task}: {title} (needs a licence)") if task.licensed else _("{task}: {title}")
-        lines.append(line.format(task=task.id, title=task.title))
-    if all(task.licensed for task in tasks):
-        text = _("{tasks} (needs a licence)").format(tasks=text)
-    return text, "<br>".join(escape(line) for line in lines)
+    remarks = [_remarks(task, id) for task in tasks]
+    for task, own in zip(tasks, remarks, strict=True):
+        line = _("{task}: {title}").format(task=task.id, title=task.title)
+        lines.append(_remarked(line, own))
+    common = [one for one in remarks[0] if all(one in own for own in remarks)]
+    return _remarked(text, common), "<br>".join(escape(line) for line in lines)
+
+
+def _remarks(task: catalog.Task, id: str) -> list[str]:
+    """What to know of a task before a structure is taken from it."""
+    remarks = []
+    if id in task.on_request:
+        remarks.append(_("on request"))
+    if task.licensed:
+        remarks.append(_("needs a licence"))
+    if task.terms:
+        remarks.append(catalog.terms(task.terms).title)
+    return remarks
+
+
+def _remarked(text: str, remarks: list[str]) -> str:
+    if not remarks:
+        return text
+    return _("{text} ({remarks})").format(text=text, remarks=", ".join(remarks))
+
+
+def _isOnRequest(id: str, modality: str) -> bool:
+    """Whether no task gives a structure unless it is asked for by name."""
+    return all(id in task.on_request for task in giving_tasks(id, modality))

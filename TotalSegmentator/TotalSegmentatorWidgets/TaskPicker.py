@@ -1,15 +1,16 @@
 """The list of tasks in the panel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 import qt
 from slicer.i18n import tr as _
 
-from TotalSegmentatorLib import catalog
-from TotalSegmentatorLib.catalog.browsing import search_tasks, tasks_by_region
+from TotalSegmentatorLib import catalog, engines
+from TotalSegmentatorLib.catalog.browsing import search_tasks, tasks_by_group
 from TotalSegmentatorLib.catalog.groups import MODALITIES
 from TotalSegmentatorLib.catalog.names import fold
+from TotalSegmentatorLib.estimate import Estimate
 
 from .GroupedTree import GroupedTree
 
@@ -18,10 +19,12 @@ ALL_MODALITIES = "all"
 _NAMED = 150
 #: So many structures by which a task was found are named beside it.
 _FOUND = 2
+#: Characters of the columns; the last one grows with the panel.
+_WIDTHS = (30, 33, 8)
 
 
 class TaskPicker:
-    """Lets people choose a task, by region of the body and by words.
+    """Lets people choose a task, by region of the body, by whose models they are, and by words.
 
     Setting a property calls nobody back.
 
@@ -39,10 +42,13 @@ class TaskPicker:
         self._task = ""
         self._volumeModality = ""
         self._downloads: dict[str, int] = {}
+        self._estimates: dict[str, Estimate] = {}
+        self._groups = tasks_by_group()
+        self._tasks = [task for tasks in self._groups.values() for task in tasks]
         # The tasks that the search and the modality leave, and the structures that were found.
         self._found: dict[str, tuple[str, ...]] = {}
-        headers = (_("Task"), _("Image, licence, download"))
-        self._tree = GroupedTree(ui.taskTree, headers, _("No task matches."))
+        headers = (_("Task"), _("Image, licence, size"), _("Time"))
+        self._tree = GroupedTree(ui.taskTree, headers, _("No task matches."), _WIDTHS)
         self._fillTree()
         self._fillModalities()
         self._update()
@@ -107,13 +113,27 @@ class TaskPicker:
             self._downloads = dict(downloads)
             self._showMarks()
 
+    def setEstimates(self, estimates: Mapping[str, Estimate]) -> None:
+        """Tell what runs are estimated to take.
+
+        :param estimates: id of a task, and its estimate; nothing is known of tasks without one.
+        """
+        if estimates != self._estimates:
+            self._estimates = dict(estimates)
+            for task in self._tasks:
+                estimate = estimates.get(task.id)
+                time = _briefly(estimate.time) if estimate else ""
+                toolTip = _paragraphs([estimate.sentence()]) if estimate else ""
+                self._tree.setText(task.id, 2, time, toolTip)
+
     def _fillTree(self) -> None:
-        titles = _regionTitles()
-        for region, tasks in tasks_by_region().items():
+        titles, specs = _regionTitles(), engines.specs()
+        for group, tasks in self._groups.items():
             rows = [(task.id, task.title) for task in tasks]
-            self._tree.add(region, titles.get(region, region), rows)
+            self._tree.add(group, titles.get(group, group), rows)
             for task in tasks:
-                self._tree.setToolTip(task.id, _toolTip(task))
+                runBy = [specs[name].title for name in task.engines]
+                self._tree.setToolTip(task.id, _toolTip(task, runBy))
 
     def _fillModalities(self) -> None:
         box = self.ui.modalityComboBox
@@ -133,10 +153,9 @@ class TaskPicker:
         self._showMarks()
 
     def _showMarks(self) -> None:
-        for tasks in tasks_by_region().values():
-            for task in tasks:
-                marks, toolTip = self._marks(task)
-                self._tree.setText(task.id, 1, marks, toolTip)
+        for task in self._tasks:
+            marks, toolTip = self._marks(task)
+            self._tree.setText(task.id, 1, marks, toolTip)
 
     def _marks(self, task: catalog.Task) -> tuple[str, str]:
         """What stands beside a task, and the same in sentences."""
@@ -145,6 +164,12 @@ class TaskPicker:
         if task.licensed:
             marks.append(_("licence"))
             told.append(_("Needs a licence."))
+        if task.terms:
+            terms = catalog.terms(task.terms)
+            marks.append(terms.title)
+            told.append(terms.sentence)
+        finest = next(iter(task.speeds.values()))
+        marks += _resolutions([model for model in finest if model.spacing_mm])
         size = self._downloads.get(task.id, 0)
         if size:
             marks.append(_("{size} MB").format(size=size))
@@ -160,7 +185,7 @@ class TaskPicker:
 
     def _onSelectionChanged(self) -> None:
         chosen = self._tree.selected()
-        if not chosen:  # a region was clicked, which is no choice
+        if not chosen:  # a group was clicked, which is no choice
             self._tree.mark(self._task)
         elif chosen != self._task:
             # The list stays as it is: rows must not move under the mouse.
@@ -215,21 +240,42 @@ def _names(task: catalog.Task) -> tuple[str, str]:
     return fold(task.id), fold(task.title)
 
 
-def _toolTip(task: catalog.Task) -> str:
-    """What a task is: description, id, speeds, licence, structures."""
-    names = [catalog.structure(id).name for id in task.labels.values()]
-    listed = ", ".join(names[:_NAMED])
-    if len(names) > _NAMED:
-        listed = _("{names} and {count} more").format(names=listed, count=len(names) - _NAMED)
+def _toolTip(task: catalog.Task, runBy: Iterable[str]) -> str:
+    """What a task is: description, id, engines, speeds, licence, structures.
+
+    :param runBy: titles of the engines.
+    """
     lines = [
         task.description,
         _("Task: {id}").format(id=task.id),
+        _("Engine: {engines}").format(engines="; ".join(runBy)),
         _("Speeds: {speeds}").format(speeds=", ".join(_speeds(task))),
     ]
     if task.licensed:
         lines.append(_("The models need a licence number, see Setup."))
-    lines.append(_("Structures ({count}): {names}").format(count=len(names), names=listed))
+    if task.terms:
+        lines.append(catalog.terms(task.terms).sentence)
+    ids = tuple(task.default_labels.values())
+    lines.append(_("Structures ({count}): {names}").format(count=len(ids), names=_named(ids)))
+    if task.on_request:
+        ids = tuple(id for id in task.labels.values() if id in task.on_request)
+        text = _("Only if asked for by name ({count}): {names}")
+        lines.append(text.format(count=len(ids), names=_named(ids)))
     return _paragraphs(lines)
+
+
+def _named(ids: Sequence[str]) -> str:
+    """Names of structures; of very many the number of the rest."""
+    listed = ", ".join(catalog.structure(id).name for id in ids[:_NAMED])
+    if len(ids) > _NAMED:
+        listed = _("{names} and {count} more").format(names=listed, count=len(ids) - _NAMED)
+    return listed
+
+
+def _briefly(time: str) -> str:
+    """An estimated time for a narrow column; the tooltip says that it is one."""
+    brief = {"less than a minute": _("< 1 min"), "more than a day": _("> 1 day")}
+    return brief.get(time, time.removeprefix("about "))
 
 
 def _speeds(task: catalog.Task) -> list[str]:
@@ -240,7 +286,7 @@ def _speeds(task: catalog.Task) -> list[str]:
     ]
 
 
-def _resolutions(models: tuple[catalog.Model, ...]) -> list[str]:
+def _resolutions(models: Iterable[catalog.Model]) -> list[str]:
     """The different resolutions of models, for people."""
     texts = []
     for model in models:

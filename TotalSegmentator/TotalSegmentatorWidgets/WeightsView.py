@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib import catalog, environment
 from TotalSegmentatorLib.catalog import Model
 from TotalSegmentatorLib.environment.findings import OK
 from TotalSegmentatorLib.environment.weights import WeightsEntry
@@ -131,8 +131,11 @@ class WeightsView:
 
     def _downloadSelected(self) -> None:
         models = self._selectedIn("missing", "damaged")
+        tasks = [catalog.task(one.tasks[0]) for one in self._entries if one.model in models]
         begin = functools.partial(self._logic.startWeightsDownload, models)
-        self._queue(_("Downloading models"), begin, _("The models are downloaded."))
+        title, done = _("Downloading models"), _("The models are downloaded.")
+        download = functools.partial(self._queue, title, begin, done)
+        self._runs.onceAccepted(environment.open_terms(tasks), download)
 
     def _verify(self) -> None:
         models = self._selectedIn("present", "damaged")
@@ -160,7 +163,7 @@ class WeightsView:
 
     def _importFile(self) -> None:
         path = qt.QFileDialog.getOpenFileName(
-            slicer.util.mainWindow(), _("Import models"), "", _("Archives (*.zip)")
+            slicer.util.mainWindow(), _("Import models"), "", _("Models (*.zip *.pt)")
         )
         self._import(path)
 
@@ -198,7 +201,9 @@ def _item(entry: WeightsEntry, number: int):
         item.setData(_SIZE, qt.Qt.DisplayRole, round(entry.size_bytes / 1e6))
     item.setTextAlignment(_SIZE, qt.Qt.AlignRight)
     item.setText(_STATE, state)
-    lines = (entry.model.folder, _("For: {tasks}").format(tasks=titles), state)
+    lines = [entry.model.folder, _("For: {tasks}").format(tasks=titles), state]
+    if entry.terms:
+        lines.append(catalog.terms(entry.terms).sentence)
     toolTip = "".join(f"<p>{escape(line)}</p>" for line in lines)
     for column in (_NAME, _TASKS, _SIZE, _STATE):
         item.setToolTip(column, toolTip)
@@ -212,6 +217,8 @@ def _shortName(model: Model) -> str:
 
 def _stateText(entry: WeightsEntry) -> str:
     if entry.state == "missing":
+        if entry.terms:
+            return _("missing, {terms}").format(terms=catalog.terms(entry.terms).title)
         return _("missing, needs a licence") if entry.licensed else _("missing")
     if entry.state == "damaged":
         return _("damaged")

@@ -84,11 +84,12 @@ def test_remedies_are_buttons_in_their_order(ui, view, clicked, host):
         "gpu.out_of_memory",
         speeds=("normal", "fast", "fastest"),
         speed="normal",
-        can_split=True,
     )
-    view.show(ERROR, found)
+    parts = Remedy("change_options", "in three parts", {"force_split": True})
+    view.show(ERROR, [*found, parts])
     texts = [button.text for button in buttons(ui, host)]
-    assert texts == ["Use fast", "Choose a region", "Process in parts", "Retry on the CPU"]
+    assert texts == ["Use fast", "Choose a region", "Retry on the CPU", "Use less memory"]
+    assert buttons(ui, host)[-1].toolTip == "Run in three parts."
     places = [(button.y, button.x) for button in buttons(ui, host)]
     assert places == sorted(places)
     assert clicked == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import slicer
 from panel_parts import Calls, panel_ui, type_text
-from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QPushButton, QWidget
 
 from TotalSegmentatorLib import engines
 from TotalSegmentatorLib.engines.contract import EngineSpec, Option
@@ -16,6 +16,8 @@ OPTIONS = (
     Option("overlap", 0.5, "Overlap", "Share of a patch.", minimum=0.1, maximum=1.0),
     Option("note", "", "Note", "Stands in the log."),
     Option("seed", 7, "Seed", "Any number."),
+    Option("window", "small", "Window", "How much is seen.", choices=("small", "large")),
+    Option("mask", "", "Mask", "A file.", path=True),
 )
 
 
@@ -51,11 +53,16 @@ def reset_button(ui):
 
 def test_each_option_has_the_widget_of_its_type_with_its_default(ui, form, changes):
     kinds = [field(ui, option.name).className() for option in OPTIONS]
-    assert kinds == ["QCheckBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QSpinBox"]
+    assert kinds == [
+        *("QCheckBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QSpinBox"),
+        *("QComboBox", "ctkPathLineEdit"),
+    ]
     assert not field(ui, "careful").checked
     assert field(ui, "passes").value == 3
     assert field(ui, "overlap").value == 0.5
     assert field(ui, "note").text == ""
+    assert field(ui, "window").currentText == "small"
+    assert field(ui, "mask").currentPath == ""
     assert form.values == {}
     assert not reset_button(ui).enabled
     assert changes == []
@@ -68,6 +75,8 @@ def test_titles_helps_and_limits_are_those_of_the_engine(ui, form):
         "Overlap:",
         "Note:",
         "Seed:",
+        "Window:",
+        "Mask:",
     }
     assert all(field(ui, option.name).toolTip == option.help for option in OPTIONS)
     labels = {label.text: label.toolTip for label in ui.engineOptionsWidget.findChildren(QLabel)}
@@ -76,9 +85,11 @@ def test_titles_helps_and_limits_are_those_of_the_engine(ui, form):
     assert (field(ui, "overlap").minimum, field(ui, "overlap").maximum) == (0.1, 1.0)
     assert field(ui, "seed").maximum == 2**31 - 1
     assert field(ui, "overlap").text == "0.50"
+    window = field(ui, "window")
+    assert [window.itemText(index) for index in range(window.count)] == ["small", "large"]
 
 
-def test_every_edit_tells_once_and_only_what_differs_is_a_value(ui, form, changes):
+def test_every_edit_tells_once_and_only_what_differs_is_a_value(ui, form, changes, host):
     field(ui, "careful").click()
     assert changes == [()]
     field(ui, "passes").stepUp()
@@ -87,19 +98,29 @@ def test_every_edit_tells_once_and_only_what_differs_is_a_value(ui, form, change
     assert changes == [()] * 3
     type_text(field(ui, "note"), "x")
     assert changes == [()] * 4
+    field(ui, "window").currentIndex = 1
+    assert changes == [()] * 5
+    host.answer("/data/mask.nii.gz")
+    field(ui, "mask").browse()
+    assert changes == [()] * 6
     assert form.values == {
         "careful": True,
         "passes": 4,
         "overlap": pytest.approx(0.45),
         "note": "x",
+        "window": "large",
+        "mask": "/data/mask.nii.gz",
     }
-    assert EngineSpec("made", "Made", "", OPTIONS).parse_options(form.values)["seed"] == 7
+    costs = engines.spec("nnunet").costs
+    spec = EngineSpec("made", "Made", "", costs, OPTIONS)
+    assert spec.parse_options(form.values)["seed"] == 7
     field(ui, "careful").click()
     assert "careful" not in form.values
 
 
 def test_values_of_a_scene_are_shown_and_tell_nobody(ui, form, changes):
     values = {"careful": True, "passes": 9, "overlap": 0.25, "note": "scan 2"}
+    values |= {"window": "large", "mask": "/data/mask.nii.gz"}
     form.values = values
     assert form.values == values
     assert field(ui, "careful").checked
@@ -118,10 +139,25 @@ def test_what_the_engine_would_refuse_is_passed_over(ui, form):
         "passes": 99,
         "overlap": float("nan"),
         "seed": float("inf"),
+        "window": "huge",
     }
     assert form.values == {}
     form.values = {"passes": "4", "overlap": None}
     assert form.values == {"passes": 4}
+
+
+def test_what_is_typed_stays_as_it_is(ui):
+    """The panel sets the values again after each letter; a path is made absolute by the run."""
+    from TotalSegmentatorWidgets.OptionsForm import OptionsForm
+
+    form = OptionsForm(ui.engineOptionsWidget, lambda: setattr(form, "values", form.values))
+    form.setOptions(OPTIONS)
+    note = field(ui, "note")
+    for line in (note, field(ui, "mask").findChild(QLineEdit)):
+        type_text(line, "mask.nii")
+        QLineEdit.setCursorPosition(line, 0)
+        type_text(line, "my ")
+    assert form.values == {"note": "my mask.nii", "mask": "my mask.nii"}
 
 
 def test_default_values_come_back_with_one_click(ui, form, changes):

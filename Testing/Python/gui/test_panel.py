@@ -6,7 +6,9 @@ import re
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+import qt_tree
 import slicer
 import vtk
 from panel_steps import apply, error_text, segment_ids, segmentations
@@ -14,8 +16,9 @@ from PySide6.QtWidgets import QWidget
 from slicerhost.api_check import check as check_api
 from slicerhost.api_check import check_widgets
 
-from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib import catalog, engines
 from TotalSegmentatorLib.environment import Device, Hardware
+from TotalSegmentatorLib.jobs import Request
 
 MODULE = Path(__file__).resolve().parents[3] / "TotalSegmentator" / "TotalSegmentator.py"
 UI = MODULE.parent / "Resources" / "UI" / "TotalSegmentator.ui"
@@ -272,9 +275,55 @@ def test_engines_and_options_are_those_of_the_task(panel, host):
     assert panel._parameterNode.engine == "totalsegmentator"
     of_official = options_of(panel, host)
     assert of_official == of_ours - {"body_first", "compiled", "compiled_agreement"}
-    panel.ui.findTabWidget.currentIndex = 1  # what is planned are tasks of the same kind
+    panel.ui.findTabWidget.currentIndex = 1  # before anything is checked
     assert panel.ui.engineComboBox.currentText == official
     assert options_of(panel, host) == of_official
+
+
+def shown_options(task: str, engine: str) -> set[str]:
+    return {one.name for one in engines.options_of(Request(task, engine)) if not one.unsafe}
+
+
+def test_options_are_those_of_the_engines_that_give_the_structures(panel, host):
+    panel.ui.findTabWidget.currentIndex = 1
+    titles = [spec.title for spec in engines.specs().values()]
+    assert sorted(engines_of(panel)) == sorted(["Automatic", *titles])
+    panel.setParameter("structures", ["lung_tumor"])
+    ofOther = shown_options("nv_ct_body", "nv_segment")
+    assert options_of(panel, host) == ofOther
+    panel.setParameter("structures", ["lung_tumor", "spleen"])
+    both = options_of(panel, host)
+    assert ofOther < both and "robust_crop" in both
+    panel.setParameter("engine", "nv_segment")
+    assert options_of(panel, host) == ofOther
+    assert panel.ui.planLabel.text.startswith("Task nv_ct_body")
+
+
+def test_options_of_one_task_only(panel, host):
+    own = shown_options("nv_mri_brain", "nv_segment") - shown_options("nv_ct_body", "nv_segment")
+    assert "brain_mask" in own
+    panel.setParameter("task", "nv_ct_body")
+    assert options_of(panel, host).isdisjoint(own)
+    panel.setParameter("task", "nv_mri_brain")
+    assert options_of(panel, host) >= own
+    (mask,) = panel.ui.engineOptionsWidget.findChildren(QWidget, "brain_maskOption")
+    host.answer("/data/mask.nii.gz")
+    mask.browse()
+    assert panel._parameterNode.engineOptions["brain_mask"] == "/data/mask.nii.gz"
+
+
+def test_times_of_all_tasks_are_shown_for_the_volume(panel, host):
+    def times() -> set[str]:
+        rows = [row for top in qt_tree.tops(panel.ui.taskTree) for row in qt_tree.children(top)]
+        return {row.text(2) for row in rows}
+
+    assert times() == {""}
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "ct")
+    slicer.util.updateVolumeFromArray(volume, np.zeros((60, 50, 40), np.int16))
+    panel.ui.inputVolumeSelector.setCurrentNode(volume)
+    assert host.wait(lambda: "" not in times(), 5)
+    slicer.mrmlScene.RemoveNode(volume)
+    assert host.wait(lambda: times() == {""}, 5)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures of the panel in five states, in both themes where colours matter; people look at them.
+"""Pictures of the panel in six states, in both themes where colours matter; people look at them.
 
 They are written to Testing/Output. That they show what they must is tested by the texts.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import qt_tree
 from panel_steps import apply, error_text, finished
+
+from TotalSegmentatorLib import catalog
 
 OUTPUT = Path(__file__).resolve().parents[2] / "Output"
 WIDTH = 520
@@ -71,3 +74,16 @@ def test_advanced_open(panel, volume, host, picture):
     panel.ui.setupCollapsibleButton.collapsed = False
     assert host.wait(lambda: panel.ui.environmentLabel.text, 5)
     picture("advanced")
+
+
+def test_task_list_with_all_engines(panel, volume, host, picture):
+    panel.setParameter("task", "wholebody_ct")
+    tree = panel.ui.taskTree
+    for family in dict.fromkeys(task.family for task in catalog.tasks() if task.family):
+        qt_tree.group(tree, family).setExpanded(True)
+    rows = sum(1 for item in qt_tree.items(tree) if not tree.visualItemRect(item).isEmpty())
+    tree.setMinimumHeight((rows + 3) * tree.visualItemRect(tree.topLevelItem(1)).height())
+    shown = qt_tree.item(tree, catalog.task("wholebody_ct").title)
+    assert host.wait(lambda: shown.text(2), 5)
+    assert shown.text(1).startswith("CT, Apache-2.0, 1.5 mm")
+    picture("engines")

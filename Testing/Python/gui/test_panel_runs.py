@@ -372,11 +372,14 @@ def test_memory_that_ran_out_offers_what_helps_by_estimate(
 ):
     from TotalSegmentatorLib.memory_guard import MemoryGuard, Way
 
-    offered = (remedies.SPLIT_FOR_MEMORY, remedies.RETRY_ON_CPU)
+    offered = (
+        Remedy(remedies.CHANGE_OPTIONS, "in three parts", {"force_split": True}),
+        Remedy(remedies.RETRY_ON_CPU),
+    )
     monkeypatch.setattr(
         MemoryGuard,
         "ways",
-        lambda guard, runs, code: tuple(Way(Remedy(action), "so", runs) for action in offered),
+        lambda guard, runs, code: tuple(Way(remedy, "so", runs) for remedy in offered),
     )
     monkeypatch.setattr("TotalSegmentatorLib.environment.check_weights", lambda *_: None)
     quickPanel.setParameter("task", "total")
@@ -384,7 +387,7 @@ def test_memory_that_ran_out_offers_what_helps_by_estimate(
     apply(quickPanel, host)
     assert "It needs less of that memory so or so." in error_text(quickPanel)
     assert remedy_button(quickPanel, "retry_on_cpu") is not None
-    remedy_button(quickPanel, "split_for_memory").click()
+    remedy_button(quickPanel, "change_options").click()
     assert finished(quickPanel, host)
     assert [request["options"]["force_split"] for request in quick.requests] == [False, True]
 

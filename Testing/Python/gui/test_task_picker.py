@@ -10,11 +10,15 @@ import slicer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from TotalSegmentatorLib import catalog
+from TotalSegmentatorLib import catalog, engines
+from TotalSegmentatorLib.environment import Device
+from TotalSegmentatorLib.estimate import Estimate, time_text
 
 ROOT = Path(__file__).resolve().parents[3]
 UI = ROOT / "TotalSegmentator" / "Resources" / "UI" / "TotalSegmentator.ui"
 LISTED = [task for task in catalog.tasks() if not task.hidden]
+GROUPS = list(dict.fromkeys(task.family or task.region for task in LISTED))
+FAMILIES = list(dict.fromkeys(task.family for task in LISTED if task.family))
 CT = {task.title for task in LISTED if task.modality == "CT"}
 MR = {task.title for task in LISTED if task.modality == "MR"}
 NOTHING = "No task matches."
@@ -63,10 +67,10 @@ def title(task: str) -> str:
     return catalog.task(task).title
 
 
-def test_fresh_list_shows_all_regions_folded(panel):
-    regions = qt_tree.shown_groups(panel.tree)
-    assert regions == list(dict.fromkeys(task.region for task in LISTED))
-    assert not any(panel.item(region).isExpanded() for region in regions)
+def test_fresh_list_shows_all_groups_folded(panel):
+    groups = qt_tree.shown_groups(panel.tree)
+    assert groups == GROUPS
+    assert not any(qt_tree.group(panel.tree, group).isExpanded() for group in groups)
     assert sorted(panel.titles()) == sorted(task.title for task in LISTED)
     assert panel.picker.task == "" and panel.selected() == [] and panel.calls == []
     assert NOTHING not in qt_tree.shown_tops(panel.tree)
@@ -75,7 +79,15 @@ def test_fresh_list_shows_all_regions_folded(panel):
 def test_titles_of_regions_are_those_of_the_catalogue(host):
     from TotalSegmentatorWidgets import TaskPicker
 
-    assert {task.region for task in LISTED} <= TaskPicker._regionTitles().keys()
+    regions = {task.region for task in LISTED if not task.family}
+    assert regions <= TaskPicker._regionTitles().keys()
+
+
+def test_tasks_of_others_stand_below_whose_models_they_are(panel):
+    assert len(FAMILIES) == 2 and qt_tree.shown_groups(panel.tree)[-2:] == FAMILIES
+    for family in FAMILIES:
+        rows = qt_tree.children(qt_tree.group(panel.tree, family))
+        assert [row.text(0) for row in rows] == [t.title for t in LISTED if t.family == family]
 
 
 def test_choosing_a_task_calls_back_once(panel):
@@ -152,10 +164,14 @@ def test_unknown_and_hidden_tasks_are_kept_with_nothing_selected(panel):
 def test_search_shows_tasks_by_name_and_by_structure(panel):
     panel.search("Left KIDNEY")
     assert panel.titles() == [
-        title(id) for id in ("total", "total_mr", "total_v3", "demo", "kidney_cysts")
+        title(id)
+        for id in (
+            *("total", "total_mr", "total_v3", "demo", "kidney_cysts"),
+            *("wholebody_ct", "nv_ct_body", "nv_mri_body"),
+        )
     ]
-    assert qt_tree.shown_groups(panel.tree) == ["Whole body", "Abdomen"]
-    assert all(panel.item(r).isExpanded() for r in ("Whole body", "Abdomen"))
+    assert qt_tree.shown_groups(panel.tree) == ["Whole body", "Abdomen", *FAMILIES]
+    assert all(panel.item(r).isExpanded() for r in ("Whole body", "Abdomen", *FAMILIES))
     assert "Left kidney" in panel.item(title("demo")).text(1)
     assert "Left kidney cyst" in panel.item(title("total")).toolTip(1)
     panel.search("")
@@ -257,31 +273,66 @@ def test_setting_the_modality_calls_nobody(panel, value, kept, shown):
     assert panel.calls == []
 
 
-def test_marks_say_modality_licence_and_download(panel):
+def test_marks_say_modality_licence_resolution_and_download(panel):
     panel.picker.setDownloads({"aortic_sinuses": 230, "total_mr": 0})
-    assert panel.item(title("aortic_sinuses")).text(1) == "CT, licence, 230 MB"
+    assert panel.item(title("aortic_sinuses")).text(1) == "CT, licence, 0.7 mm, 230 MB"
     assert "230 MB are to be downloaded" in panel.item(title("aortic_sinuses")).toolTip(1)
-    assert panel.item(title("total_mr")).text(1) == "MR"
+    assert panel.item(title("total_mr")).text(1) == "MR, 1.5 mm"
     panel.picker.setDownloads({})
-    assert panel.item(title("aortic_sinuses")).text(1) == "CT, licence"
+    assert panel.item(title("aortic_sinuses")).text(1) == "CT, licence, 0.7 mm"
     assert panel.calls == []
+
+
+def test_marks_name_the_terms_of_models_of_others(panel):
+    for task in LISTED:
+        if task.terms:
+            terms = catalog.terms(task.terms)
+            item = panel.item(task.title)
+            assert item.text(1).startswith(f"{task.modality}, {terms.title}, ")
+            told = [qt_tree.plain(item.toolTip(column)) for column in (0, 1)]
+            assert all(terms.sentence in text for text in told)
+
+
+def test_estimates_are_shown_beside_the_tasks(panel):
+    def estimated(seconds: float) -> Estimate:
+        device = Device("cpu", "Processor", 16 * 2**30, 2**30)
+        memory = (2**30, 2**30, 0, 0, 0)
+        return Estimate(seconds, seconds, seconds, *memory, ((1.5,) * 3,), 0, device, 16 * 2**30)
+
+    panel.picker.setEstimates({"total": estimated(600), "wholebody_ct": estimated(120)})
+    assert panel.item(title("total")).text(2) == "10 min"
+    assert panel.item(title("wholebody_ct")).text(2) == "2 min"
+    assert "about 10 min, 1 GB memory" in panel.item(title("total")).toolTip(2)
+    assert panel.item(title("total_mr")).text(2) == ""
+    panel.picker.setEstimates({})
+    assert {panel.item(task.title).text(2) for task in LISTED} == {""}
+    assert panel.item(title("total")).toolTip(2) == "" and panel.calls == []
+
+
+def test_times_fit_into_the_narrow_column(host):
+    from TotalSegmentatorWidgets.TaskPicker import _briefly
+
+    texts = {_briefly(time_text(seconds)) for seconds in range(1, 200_000, 10)}
+    assert max(map(len, texts)) <= 7 and {"< 1 min", "10 min", "1.5 h", "> 1 day"} <= texts
 
 
 def test_tooltips_tell_what_the_tasks_are(panel):
     for task in LISTED:
         text = qt_tree.plain(panel.item(task.title).toolTip(0))
         assert task.description in text and f"Task: {task.id}" in text
-        assert f"Structures ({len(task.labels)})" in text
-        names = [catalog.structure(id).name for id in task.labels.values()]
+        assert f"Structures ({len(task.default_labels)})" in text
+        names = [catalog.structure(id).name for id in task.default_labels.values()]
         assert ", ".join(names) in text, task.id
         assert ("licence number" in text) == task.licensed
+        assert engines.spec(task.engine).title in text
+        assert (f"asked for by name ({len(task.on_request)})" in text) == bool(task.on_request)
 
 
 def test_tooltip_of_very_many_structures_gives_the_number_of_the_rest(monkeypatch):
     from TotalSegmentatorWidgets import TaskPicker
 
     monkeypatch.setattr(TaskPicker, "_NAMED", 100)
-    text = qt_tree.plain(TaskPicker._toolTip(catalog.task("total")))
+    text = qt_tree.plain(TaskPicker._toolTip(catalog.task("total"), ["nnU-Net"]))
     assert text.count(", ") >= 99 and text.rstrip().endswith("and 17 more")
 
 
@@ -299,7 +350,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("modality"), st.sampled_from(["", "CT", "MR", "all"])),
     st.tuples(st.just("task"), st.sampled_from([task.id for task in LISTED])),
     st.tuples(st.just("choose"), st.sampled_from([task.id for task in LISTED])),
-    st.tuples(st.just("region"), st.sampled_from(sorted({task.region for task in LISTED}))),
+    st.tuples(st.just("group"), st.sampled_from(GROUPS)),
 )
 
 
@@ -320,7 +371,8 @@ def test_chosen_task_is_seen_and_selected_after_any_actions(panel, actions):
         elif action == "task":
             picker.task = value
         else:
-            item = panel.item(title(value) if action == "choose" else value)
+            group = action == "group"
+            item = qt_tree.group(panel.tree, value) if group else panel.item(title(value))
             if not item.isHidden():
                 panel.tree.setCurrentItem(item)
         if action not in ("task", "choose"):
@@ -329,5 +381,5 @@ def test_chosen_task_is_seen_and_selected_after_any_actions(panel, actions):
         assert title(picker.task) in panel.titles()
         kind = picker.modalityFilter or picker._volumeModality
         others = {t for t in panel.titles() if t != title(picker.task)}
-        if action not in ("choose", "region") and kind in ("CT", "MR"):
+        if action not in ("choose", "group") and kind in ("CT", "MR"):
             assert others <= (CT if kind == "CT" else MR)

@@ -154,6 +154,27 @@ def test_download_that_needs_a_licence(table, disk, host, monkeypatch):
     assert table.ui.licenceLineEdit.isVisibleTo(table.parent)
 
 
+def test_terms_are_accepted_before_a_download(panel, disk, host, tmp_path):
+    disk.entries = tuple(entry for entry in entries(tmp_path) if entry.terms)
+    panel.ui.setupCollapsibleButton.collapsed = False
+    panel.ui.weightsGroupBox.collapsed = False
+    assert host.wait(lambda: panel.ui.weightsTree.topLevelItemCount == len(disk.entries), 10)
+    free, asking = "missing, Apache-2.0", "missing, non-commercial"
+    assert set(states(panel)) == {free, asking}
+    names = select(panel, asking)
+    host.answer(0)
+    panel.ui.downloadWeightsButton.click()
+    assert not panel.busy and disk.done == []
+    host.answer(1)
+    panel.ui.downloadWeightsButton.click()
+    assert finished(panel, host)
+    assert disk.done == [("obtain", names)]
+    others = select(panel, free)
+    panel.ui.downloadWeightsButton.click()
+    assert finished(panel, host)
+    assert disk.done[1:] == [("obtain", others)] and len(host.dialogs) == 2
+
+
 def test_models_are_verified(table, disk, host):
     select(table, "here")
     table.ui.verifyWeightsButton.click()
