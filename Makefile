@@ -51,6 +51,7 @@ bench: environments
 	@$(RUN) Benchmarks/scaling.py --json Benchmarks/results/scaling.json
 	@$(RUN) Benchmarks/memory.py --json Benchmarks/results/memory.json
 	@$(RUN) Benchmarks/dicom_writing.py --json Benchmarks/results/dicom_writing.json
+	@$(RUN) Benchmarks/monai_engines.py --speed fast normal --json Benchmarks/results/monai_engines.json
 
 pictures: demo
 	@$(RUN) Tools/make_pictures.py
@@ -59,6 +60,7 @@ data: environments
 	@.venv-engine/bin/python Tools/build_catalog.py
 	@$(RUN) Tools/build_terminology.py
 	@$(RUN) Tools/build_task_table.py
+	@$(RUN) Tools/build_identity_table.py
 	@$(RUN) Tools/build_cmake_lists.py
 
 clean:

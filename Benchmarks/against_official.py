@@ -24,20 +24,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import re
-import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from parts import works
 from parts.application import LOG, Application
+from parts.comparison import COLD, WARM, Runs, compare, conditions, rows, table
 from parts.process_tree import Usage, Watched
 from parts.stages import Steps, stage_table
 from parts.works import ENGINE_PYTHON, MODES, OFFICIAL, ROOT, WORKS, Work
@@ -49,30 +46,10 @@ from TotalSegmentatorLib.jobs.processes import clean_variables
 
 PARTS = Path(works.__file__).parent
 QUICK_WORKS = ("fast-sample", "fast-clinical", "fastest-clinical", "demo")
-COLD, WARM = "cold", "warm"
 
 
 class NotDone(Exception):
     """A mode that cannot be measured on this computer; the text says why."""
-
-
-@dataclass
-class Runs:
-    """All runs of one mode in one state.
-
-    :param differing: voxels whose label is not the official one, the most of all runs.
-    :param dice: mean over the labels that occur, the least of all runs.
-    :param timings_s: of the last run, seconds by step.
-    """
-
-    usages: list[Usage] = field(default_factory=list)
-    differing: int = 0
-    dice: float = 1.0
-    timings_s: Mapping[str, float] = field(default_factory=dict)
-
-    def median(self, name: str) -> float:
-        """Of a field of :class:`Usage`."""
-        return statistics.median(getattr(usage, name) for usage in self.usages)
 
 
 class Measurement:
@@ -165,60 +142,6 @@ class Measurement:
         print(f"{self.work.name}, {mode}, {state}: {usage}", file=sys.stderr)
 
 
-def compare(truth: np.ndarray, labels: np.ndarray) -> tuple[int, float]:
-    """How many voxels differ, and the mean Dice of all labels that occur."""
-    count = int(max(truth.max(), labels.max())) + 1
-    pairs = np.bincount(
-        (truth.astype(np.int64) * count + labels).ravel(), minlength=count**2
-    ).reshape(count, count)
-    both, either = np.diag(pairs), pairs.sum(0) + pairs.sum(1)
-    occur = np.flatnonzero(either[1:]) + 1
-    dice = float(np.mean(2 * both[occur] / either[occur])) if occur.size else 1.0
-    return int(pairs.sum() - both.sum()), dice
-
-
-def rows(measurement: Measurement) -> list[dict[str, Any]]:
-    """A row for each mode and state, for programs."""
-    official = measurement.runs[OFFICIAL, COLD]
-    found = []
-    for (mode, state), runs in measurement.runs.items():
-        row: dict[str, Any] = {"work": measurement.work.name, "mode": mode, "state": state}
-        names = {"wall": "wall_s", "cpu": "cpu_s", "rss": "peak_rss_mb"}
-        row |= {name: round(runs.median(name), 3) for name in names.values()}
-        for short, name in names.items():
-            row[f"ratio_{short}"] = round(runs.median(name) / official.median(name), 4)
-        found.append({**row, "differing_voxels": runs.differing, "dice": round(runs.dice, 6)})
-    return found
-
-
-def table(found: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as Markdown."""
-    lines = [
-        "| work | mode | state | wall s | CPU s | peak MB | wall | CPU | memory "
-        "| differing voxels | Dice |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in found:
-        lines.append(
-            "| {work} | {mode} | {state} | {wall_s:.1f} | {cpu_s:.1f} | {peak_rss_mb:.0f} "
-            "| {ratio_wall:.2f} | {ratio_cpu:.2f} | {ratio_rss:.2f} "
-            "| {differing_voxels} | {dice:.4f} |".format(**row)
-        )
-    return "\n".join(lines)
-
-
-def conditions(repeats: int) -> str:
-    """On what and with what was measured."""
-    found = re.search("model name.*: (.*)", Path("/proc/cpuinfo").read_text())
-    versions = installed_versions(ROOT / ".venv-engine")
-    packages = ", ".join(f"{name} {versions[name]}" for name in ("TotalSegmentator", "torch"))
-    processor = found[1] if found else platform.machine()
-    return (
-        f"{processor}, {os.cpu_count()} cores, {packages}, {date.today()}; median of {repeats} "
-        f"runs; load before: {os.getloadavg()[0]:.1f}. Ratios are to the official engine."
-    )
-
-
 def read_options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -283,14 +206,18 @@ def measure(one: Measurement, options: argparse.Namespace) -> list[str]:
 def main() -> None:
     """Measure all works that are asked for."""
     options = read_options()
-    head, found, texts = conditions(options.repeats), [], []
+    versions = installed_versions(ROOT / ".venv-engine")
+    packages = {name: versions[name] for name in ("TotalSegmentator", "torch")}
+    load = os.getloadavg()[0]
+    head = conditions(options.repeats, packages, "the official engine", load)
+    found, texts = [], []
     LOG.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for work in works_of(options):
             weights, made = works.weights_for(work, work.modes_of(options.modes))
             one = Measurement(work, weights, made, options.device, Path(folder))
             texts += measure(one, options)
-            found += rows(one)
+            found += rows(work.name, one.runs, OFFICIAL)
     works.show(found, "\n\n".join([head, table(found), *texts]), options.json)
 
 

@@ -34,7 +34,8 @@ from made_plans import heads, make_dataset, make_plans  # noqa: E402
 from made_weights import FULL_FEATURES, labels_of, make_network, true_kind  # noqa: E402
 
 from TotalSegmentatorLib import catalog  # noqa: E402
-from TotalSegmentatorLib.engines.nnunet.gpu import half_precision, window_bytes  # noqa: E402
+from TotalSegmentatorLib.engines.gpu import half_precision  # noqa: E402
+from TotalSegmentatorLib.engines.nnunet.gpu import window_bytes  # noqa: E402
 from TotalSegmentatorLib.engines.nnunet.network import Network  # noqa: E402
 from TotalSegmentatorLib.engines.nnunet.plans import read_plans  # noqa: E402
 

@@ -43,10 +43,15 @@ class Watched:
     :param command: how it is started.
     :param variables: its environment.
     :param log: receives what it writes to standard error.
+    :param folder: that it works in; this process's by default.
     """
 
     def __init__(
-        self, command: Sequence[str | Path], variables: Mapping[str, str], log: Path
+        self,
+        command: Sequence[str | Path],
+        variables: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
     ) -> None:
         self._log = log
         self._began, self._cpu = time.perf_counter(), _seconds_of_the_dead()
@@ -57,6 +62,7 @@ class Watched:
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 env=dict(variables),
+                cwd=folder,
                 text=True,
             )
         self._tree = _Tree(self._process.pid)

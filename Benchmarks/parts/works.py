@@ -175,17 +175,18 @@ def _make_weights(task: str, speed: str) -> None:
     MADE_WEIGHTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=MADE_WEIGHTS.parent) as folder:
         script = ROOT / "Testing" / "SampleData" / "made_weights.py"
-        _run_script(script, folder, "--task", task, "--speed", speed)
+        run_script(script, folder, "--task", task, "--speed", speed)
         if task == "body":
             (model,) = catalog.task(task).required_models(speed)
             place = Path(folder) / model.folder / model.subfolder
             images = [image_file(name) for name in ("sample", "wide")]
-            _run_script(Path(__file__).with_name("fit_body.py"), place, *images)
+            run_script(Path(__file__).with_name("fit_body.py"), place, *images)
         for made in Path(folder).iterdir():
             made.replace(MADE_WEIGHTS / made.name)
 
 
-def _run_script(script: Path, *arguments: str | Path) -> None:
+def run_script(script: Path, *arguments: str | Path) -> None:
+    """Run a script with the engine environment's Python."""
     subprocess.run([ENGINE_PYTHON, script, *arguments], check=True, stdout=sys.stderr)
 
 

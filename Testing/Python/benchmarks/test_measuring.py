@@ -15,7 +15,7 @@ if not Path("/proc/self/stat").exists():
     pytest.skip("the measurements read Linux's /proc", allow_module_level=True)
 
 import against_official
-from parts import stages, works
+from parts import comparison, stages, works
 from parts.process_tree import Usage, Watched
 
 from TotalSegmentatorLib.images import Image, read_image, write_nifti
@@ -72,8 +72,8 @@ def test_a_process_that_fails_is_no_measurement(tmp_path):
 def test_labels_are_compared_by_voxels_and_mean_dice():
     truth = np.array([[[0, 1, 1, 1, 2, 2]]], np.uint8)
     labels = np.array([[[0, 1, 1, 2, 2, 0]]], np.uint8)
-    assert against_official.compare(truth, truth) == (0, 1.0)
-    differing, dice = against_official.compare(truth, labels)
+    assert comparison.compare(truth, truth) == (0, 1.0)
+    differing, dice = comparison.compare(truth, labels)
     assert differing == 2
     assert dice == pytest.approx((4 / 5 + 2 / 4) / 2)
 
@@ -81,16 +81,15 @@ def test_labels_are_compared_by_voxels_and_mean_dice():
 def test_a_label_that_only_one_side_has_counts_as_missed():
     truth, labels = np.zeros((2, 2, 2), np.uint8), np.zeros((2, 2, 2), np.uint8)
     labels[0, 0, 0] = 7
-    assert against_official.compare(truth, labels) == (1, 0.0)
+    assert comparison.compare(truth, labels) == (1, 0.0)
 
 
-def test_rows_have_medians_and_ratios_to_the_official_engine(tmp_path):
-    one = against_official.Measurement(works.WORKS["demo"], tmp_path, True, "cpu", tmp_path)
+def test_rows_have_medians_and_ratios_to_the_official_engine():
     usages = [Usage(wall, 2 * wall, 1000.0) for wall in (10.0, 30.0, 20.0)]
-    one.runs["official", "cold"] = against_official.Runs(usages)
+    runs = {("official", "cold"): comparison.Runs(usages)}
     half = [Usage(10.0, 10.0, 250.0)]
-    one.runs["exact", "warm"] = against_official.Runs(half, differing=3, dice=0.5)
-    official, ours = against_official.rows(one)
+    runs["exact", "warm"] = comparison.Runs(half, differing=3, dice=0.5)
+    official, ours = comparison.rows("demo", runs, "official")
     assert official["wall_s"] == 20 and official["ratio_wall"] == 1
     assert ours == {
         "work": "demo",
