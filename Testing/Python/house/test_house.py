@@ -154,6 +154,12 @@ def test_ci_installs_the_libraries_that_the_tests_ask_for():
         assert missing == [], place.name
 
 
+def test_names_of_test_files_differ():
+    """pytest imports them by their names alone."""
+    names = [path.name for path in (ROOT / "Testing" / "Python").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_parameter_names_of_the_panel_exist():
     names = re.findall(
         r'name="SlicerParameterName" stdset="0"><string>(\w+)<',

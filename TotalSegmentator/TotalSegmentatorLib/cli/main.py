@@ -1,75 +1,16 @@
-"""Entry point: the commands together, and what happens to errors."""
+"""Entry point: what happens to errors and to signals, from the first moment on."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import traceback
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from .. import __version__
 from ..errors import EXIT_INTERNAL, CancelledError, SegmentationError
-from . import (
-    bundle,
-    demo,
-    dicom,
-    doctor,
-    environment,
-    estimate,
-    licence,
-    rerun,
-    segment,
-    settings,
-    setup,
-    structures,
-    tasks,
-    weights,
-)
-from .console import say
 
-app = typer.Typer(
-    name="slicer-totalsegmentator",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="Automatic segmentation of CT and MR volumes.\n\n"
-    "Exit codes: 0 done, 2 bad input, 3 partly done, 4 this computer is not ready, "
-    "5 internal error, 130 cancelled.",
-    epilog="Example: slicer-totalsegmentator segment ct.nii.gz -o out.seg.nrrd --task total --fast",
-)
-
-
-def _version(show: bool) -> None:
-    if show:
-        print(__version__)
-        raise typer.Exit()
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Options of all commands."""
-
-
-app.command("segment", epilog=segment.EXAMPLES)(segment.segment)
-app.command("rerun", epilog=rerun.EXAMPLES)(rerun.rerun)
-app.command("dicom", cls=dicom.Command, epilog=dicom.EXAMPLES)(dicom.dicom)
-app.command("estimate", epilog=estimate.EXAMPLES)(estimate.estimate)
-app.command("demo")(demo.demo)
-app.command("tasks")(tasks.tasks)
-app.command("structures")(structures.structures)
-app.command("setup", epilog=setup.EXAMPLES)(setup.setup)
-app.add_typer(environment.app, name="environment")
-app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
-app.add_typer(licence.app, name="licence")
-app.add_typer(settings.app, name="settings")
-app.add_typer(weights.app, name="weights")
-app.add_typer(bundle.app, name="bundle")
+if TYPE_CHECKING:
+    from .console import Say
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -81,14 +22,22 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
+        from .app import app  # here, as it takes half a second, in which one may interrupt it
+
         app()
     except SegmentationError as error:
-        say.error(error)
+        _say().error(error)
         sys.exit(error.exit_code)
     except Exception as error:
-        say.line(f"error: an internal error occurred ({type(error).__name__}: {error}).")
-        say.detail(traceback.format_exc())
+        _say().line(f"error: an internal error occurred ({type(error).__name__}: {error}).")
+        _say().detail(traceback.format_exc())
         sys.exit(EXIT_INTERNAL)
+
+
+def _say() -> Say:
+    from .console import say
+
+    return say
 
 
 if __name__ == "__main__":

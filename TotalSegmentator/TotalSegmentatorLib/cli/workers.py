@@ -69,16 +69,18 @@ def work_off(
     for item in (*items, *(None for _ in workers)):
         waiting.put(item)
 
-    def start(settings: S) -> Job[None]:
+    def job_of(settings: S) -> Job[None]:
         def serve(context: JobContext) -> None:
             for item in iter(waiting.get, None):
                 context.check()
                 work(item, settings, context)
 
-        return Job(serve).start()
+        return Job(serve)
 
-    jobs = [start(settings) for settings in workers]
+    jobs = [job_of(settings) for settings in workers]
     try:
+        for job in jobs:  # here, as a signal may break in between two
+            job.start()
         while [job for job in jobs if job.poll()] and not any(job.error for job in jobs):
             time.sleep(_LOOK_S)
         errors = [job.error for job in jobs if job.error]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import time
@@ -16,6 +17,8 @@ from .shortage import MAIN, shortage_error
 T = TypeVar("T")
 # Short enough for a panel to stay smooth, long enough for a job to get on between two polls.
 _SHARE_OF_A_POLL_S = 0.015
+# An engine that does not listen is ended sooner.
+_PATIENCE_AT_EXIT_S = 10.0
 EventHandler = Callable[[Event], None]
 
 
@@ -44,6 +47,9 @@ class Job(Generic[T]):
     A GUI calls :meth:`poll` from a timer, a script calls :meth:`wait`; both deliver the events on
     their own thread, so that handlers may touch the scene and widgets.
 
+    When the application quits, the work is cancelled and waited for, but only for a while: whoever
+    should have done so may have been interrupted.
+
     :param work: does the work, reports to its context and returns the result.
     :param on_event: receives every event.
     :param on_poll: called at every poll, for what the job needs from the thread that polls.
@@ -63,7 +69,10 @@ class Job(Generic[T]):
         self._result: T | None = None
         self.error: SegmentationError | None = None
         self.progress = Progress()
-        self._thread = threading.Thread(target=self._run, name="segmentation-job", daemon=True)
+        # Not Thread.join(): until Python 3.13, an exception from a signal handler in it lets the
+        # thread count as ended (gh-90882).
+        self._ended = threading.Event()
+        self._ended.set()  # it has not begun
 
     def start(self, on_event: EventHandler | None = None) -> Job[T]:
         """Begin, and return the job itself.
@@ -71,7 +80,13 @@ class Job(Generic[T]):
         :param on_event: receives every event, instead of the one that the job was made with.
         """
         self._on_event = on_event or self._on_event
-        self._thread.start()
+        self._ended.clear()
+        atexit.register(self._quit)
+        try:
+            threading.Thread(target=self._run, name="segmentation-job", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            self._end()
+            raise
         return self
 
     def _run(self) -> None:
@@ -83,11 +98,21 @@ class Job(Generic[T]):
             self.error = shortage_error(MAIN, details=traceback.format_exc())
         except Exception as error:
             self.error = internal_error(error)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._ended.set()
+        atexit.unregister(self._quit)
+
+    def _quit(self) -> None:
+        self.cancel()
+        self._ended.wait(_PATIENCE_AT_EXIT_S)
 
     @property
     def running(self) -> bool:
         """True while the thread works or events wait to be delivered."""
-        return self._thread.is_alive() or not self._events.empty()
+        return not self._ended.is_set() or not self._events.empty()
 
     def cancel(self) -> None:
         """Ask the work to stop; the job ends soon after with a :class:`CancelledError`."""
@@ -101,15 +126,14 @@ class Job(Generic[T]):
         The short wait hands the interpreter lock to the job's threads: an application whose event
         loop is not Python (Slicer) may keep the lock outside of such calls.
         """
-        if self._on_poll and self._thread.is_alive() and not self._context.cancelled.is_set():
+        if self._on_poll and not self._ended.is_set() and not self._context.cancelled.is_set():
             self._on_poll()
-        self._thread.join(0 if hurry else _SHARE_OF_A_POLL_S)
-        alive = self._thread.is_alive()
+        ended = self._ended.wait(0 if hurry else _SHARE_OF_A_POLL_S)
         while True:
             try:
                 event = self._events.get_nowait()
             except queue.Empty:
-                return alive
+                return not ended
             if isinstance(event, Progress):
                 self.progress = event
             if self._on_event:
@@ -133,8 +157,8 @@ class Job(Generic[T]):
         return self.result
 
     def join(self) -> None:
-        """Wait for the end of the work; events that wait are not delivered."""
-        self._thread.join()
+        """Wait for the end of the work, if it has begun; events that wait are not delivered."""
+        self._ended.wait()
 
     @property
     def result(self) -> T:

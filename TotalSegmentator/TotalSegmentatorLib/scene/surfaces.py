@@ -352,9 +352,9 @@ class _Conversion:
         self._filters = filters
         self._aborted = False
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="surfaces", daemon=True)
+        self._ended = threading.Event()
         atexit.register(self._quit)
-        self._thread.start()
+        threading.Thread(target=self._run, name="surfaces", daemon=True).start()
 
     def _run(self) -> None:
         # Python deletes them when it ends, which must not be while one of them runs.
@@ -370,6 +370,7 @@ class _Conversion:
         finally:
             for filter in self._filters:
                 filter.UnRegister(None)
+            self._ended.set()
             atexit.unregister(self._quit)
 
     def _quit(self) -> None:
@@ -378,8 +379,7 @@ class _Conversion:
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, after waiting for it."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self._ended.wait(seconds)  # not Thread.join(), see Job
 
     def result(self) -> vtk.vtkPolyData:
         """The surface, when it has ended.
