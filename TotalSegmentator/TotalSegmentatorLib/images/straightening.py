@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from .geometry import straight_grid
 from .image import Image
@@ -54,6 +53,8 @@ def _sampled(
     image: Image, ijk_to_ras: np.ndarray, shape: tuple[int, ...], order: int, outside: float
 ) -> np.ndarray:
     """The values of an image at the voxels of a grid, shape (K, J, I)."""
+    from scipy import ndimage  # takes a third of a second, and few images are sheared
+
     to_image = np.linalg.inv(image.ijk_to_ras) @ ijk_to_ras
     return ndimage.affine_transform(
         image.array,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from .plans import Axes
 
@@ -64,7 +63,8 @@ def half_precision_bytes(voxels: int, features: int, classes: int) -> int:
 
 def window_weights(patch: Axes, device: torch.device) -> torch.Tensor:
     """(z, y, x) half: a Gaussian around the window's centre, nowhere 0."""
-    import torch  # where windows lie can be told without it
+    import torch  # where windows lie can be told without them
+    from scipy.ndimage import gaussian_filter
 
     peak = np.zeros(patch)
     peak[tuple(edge // 2 for edge in patch)] = 1
