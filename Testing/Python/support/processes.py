@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -11,22 +13,43 @@ def engine_processes(runs: Path) -> list[int]:
 
     During a run the engine's process and all that it starts have such a folder as working folder.
     """
+    return _processes(lambda process: _works_in(process, runs))
+
+
+def wait_until_gone(runs: Path, timeout_s: float = 10.0) -> list[int]:
+    """The processes that are still there after a while; empty is right.
+
+    Of those that work below ``runs``, and of those that were started with it as their temporary
+    folder: an engine comes to a private folder with its first run, and to ``runs`` itself when it
+    removes that folder because its application was killed.
+    """
+
+    def belongs(process: Path) -> bool:
+        return _works_in(process, runs) or f"TMPDIR={runs}" in _variables(process)
+
+    end = time.monotonic() + timeout_s
+    while (left := _processes(belongs)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+def _processes(wanted: Callable[[Path], bool]) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(process / "cwd").readlink().is_relative_to(runs):
+            if wanted(process):
                 found.append(int(process.name))
         except OSError:
             continue  # ended, or not ours to look at
     return found
 
 
-def wait_until_gone(runs: Path, timeout_s: float = 10.0) -> list[int]:
-    """The engine processes that are still there after a while; empty is right."""
-    end = time.monotonic() + timeout_s
-    while engine_processes(runs) and time.monotonic() < end:
-        time.sleep(0.05)
-    return engine_processes(runs)
+def _works_in(process: Path, folder: Path) -> bool:
+    return Path(process / "cwd").readlink().is_relative_to(folder)
+
+
+def _variables(process: Path) -> list[str]:
+    return os.fsdecode((process / "environ").read_bytes()).split("\0")
 
 
 def is_alive(pid: int) -> bool:
