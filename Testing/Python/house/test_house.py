@@ -97,6 +97,17 @@ def test_faces_of_slicer_leave_the_engines_packages_alone(path):
         assert tops.isdisjoint(set(ALLOWED) - {"slicer", "vtk", "qt", "ctk"}), tops
 
 
+@pytest.mark.parametrize("path", [*SOURCES, *FACES], ids=lambda path: path.name)
+def test_an_engine_is_known_to_its_folder_and_the_catalogue_only(path):
+    """But for this project's own engine and the official one, which setup and demo are about."""
+    if any(path.is_relative_to(LIBRARY / room) for room in ("engines", "catalog")):
+        return
+    engines = {engine.parent.name for engine in (LIBRARY / "engines").glob("*/engine.py")}
+    assert len(engines) >= 4
+    for name in engines - {"nnunet", "totalsegmentator"}:
+        assert name not in path.read_text("utf-8")
+
+
 def room(name: str) -> str | None:
     parts = name.split(".")
     return parts[1] if parts[0] == "TotalSegmentatorLib" and len(parts) > 1 else None
