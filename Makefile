@@ -4,6 +4,8 @@ RUN = .venv/bin/python
 CACHE = .cache
 # Each file's tests by one process: they share what they have made.
 CORES = -n auto --maxprocesses 4 --dist loadfile
+# Where modules may not be kept compiled, each of the many processes would compile them anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help environments demo pictures test test-all test-earlier bench lint data clean
 

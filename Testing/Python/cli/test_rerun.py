@@ -196,6 +196,7 @@ def test_a_report_names_files_of_options_in_full(foreign, tmp_path, monkeypatch)
     assert request.options == options
 
 
+@pytest.mark.slow
 def test_the_report_itself_is_not_overwritten(first, call):
     answer = call("rerun", first / "report.json", "-o", first, "--overwrite")
     assert answer.code == 2 and "[output.is_input]" in answer.err

@@ -36,6 +36,7 @@ def segment(call, engine, runs):
     return segment
 
 
+@pytest.mark.slow
 def test_labelmap_is_official_in_values_type_grid_and_names(segment, sample, tmp_path, runs):
     output, report = tmp_path / "out.nii.gz", tmp_path / "report.json"
     answer = segment(sample.ct, "-o", output, "--report", report)
@@ -95,7 +96,14 @@ def test_model_folder(call, sample, engine, tmp_path):
     assert read_nifti_label_names(output) == catalog.task("demo").labels
 
 
-@pytest.mark.parametrize("damage", ["no plans", "cut checkpoint", "code in checkpoint"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "no plans",
+        pytest.param("cut checkpoint", marks=pytest.mark.slow),
+        pytest.param("code in checkpoint", marks=pytest.mark.slow),
+    ],
+)
 def test_bad_model_folder(damage, call, sample, engine, tmp_path, runs):
     model = tmp_path / "model"
     shutil.copytree(DEMO, model)
@@ -192,7 +200,14 @@ def test_report_and_result_have_two_names(segment, sample, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_interruption_leaves_no_process_and_no_file(how, sample, engine, tmp_path, runs):
     output = tmp_path / "out.seg.nrrd"
     arguments = ["--task", "demo", "--engine-python", engine.python]

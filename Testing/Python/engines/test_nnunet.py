@@ -16,6 +16,8 @@ from TotalSegmentatorLib.session import Settings
 
 TASK = catalog.task("demo")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(engine, sample):
