@@ -77,6 +77,7 @@ def test_options_of_the_engine_count(call, ct, monkeypatch):
     assert answer.code == 2 and "[input.unknown_option]" in answer.err
 
 
+@pytest.mark.slow
 def test_gpus_are_asked_of_the_engine(call, ct, engine):
     answer = call("estimate", ct, "--task", "demo", "--engine-python", engine.python)
     assert answer.code == 0, answer.err

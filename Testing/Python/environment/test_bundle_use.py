@@ -366,6 +366,7 @@ def fetch(folder: Path, platform: str = HERE, **build: Any) -> set[str]:
     return {path.name for path in (folder / "wheels").iterdir()}
 
 
+@pytest.mark.slow
 def test_packages_for_another_system(tiny, tmp_path):
     """A wheel for Windows is found for Windows, and missing for this computer."""
     tag = "py3-none-win_amd64"

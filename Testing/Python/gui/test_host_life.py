@@ -201,6 +201,7 @@ started.stop()
 """
 
 
+@pytest.mark.slow
 def test_without_a_main_window(tmp_path: Path) -> None:
     paths = [str(small_module.write(tmp_path)), str(MODULE)]
     code = CODE.format(folders=[str(HOST), str(MODULE.parent)], paths=paths)

@@ -453,6 +453,7 @@ class Clicks(RuleBasedStateMachine):
         assert panel.calls == self.calls
 
 
+@pytest.mark.slow
 def test_any_clicks_leave_what_the_model_says(panel):
     Clicks.panel = panel
     run_state_machine_as_test(

@@ -288,7 +288,8 @@ def test_structures_of_tilted_volumes_come_back_always(application, tmp_path, **
         through_the_scene(application, tmp_path, **case)
 
 
-@pytest.mark.parametrize("turn_back", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("turn_back", [True, False])
 def test_all_axis_orders_come_back(turn_back, application, tmp_path):
     assert len(AXIS_ORDERS) == len({order.tobytes() for order in AXIS_ORDERS}) == 48
     for order in AXIS_ORDERS:

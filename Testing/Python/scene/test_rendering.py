@@ -98,6 +98,7 @@ def test_the_banner_is_drawn(files, tmp_path):
     assert bright.sum() > 200  # the letters
 
 
+@pytest.mark.slow
 def test_nothing_found_still_gives_a_picture(files, tmp_path):
     empty = Image(np.zeros((40, 40, 40), np.uint8), np.diag([-3.0, -3.0, 3.0, 1.0]))
     write_segmentation([Layer(empty, ())], tmp_path / "empty.seg.nrrd", {})
@@ -106,6 +107,7 @@ def test_nothing_found_still_gives_a_picture(files, tmp_path):
     assert box_of(pixels(tmp_path / "picture.png"), rendering.make_layout(False).axial).max() > 100
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_one_sentence(files, tmp_path):
     answer = draw(tmp_path / "missing.nii.gz", files[1], tmp_path / "picture.png")
     assert answer.returncode == 2
@@ -124,6 +126,7 @@ def test_a_computer_that_cannot_draw_is_told_what_to_install(monkeypatch):
     assert "libosmesa6" in caught.value.remedy
 
 
+@pytest.mark.slow
 def test_without_a_driver_it_says_so_and_does_not_crash(files, tmp_path, monkeypatch):
     if not sys.platform.startswith("linux") or rendering._loads("libOSMesa.so.8"):
         pytest.skip("this computer can also draw without EGL")

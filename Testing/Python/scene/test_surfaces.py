@@ -474,6 +474,7 @@ print("quits", flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["close", "forget"])
 def test_quitting_does_not_wait_for_a_surface(way):
     """It takes ten seconds to build."""

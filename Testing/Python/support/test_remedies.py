@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ SPEEDS = ("normal", "fast", "fastest")
 COMMAND_LINE_ONLY = {"environment.declined", "environment.rendering"}
 
 
+@cache
 def codes_in_sources() -> set[str]:
     """All codes of these families that stand in the sources as a text of their own."""
     found = set()

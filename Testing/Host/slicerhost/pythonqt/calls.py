@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import numbers
 from collections.abc import Callable, Iterator
 
@@ -26,7 +25,7 @@ def _conversions(arguments: tuple) -> Iterator[tuple]:
 def lenient(method: Callable) -> Callable:
     """Return a Qt method that retries with converted numbers where Qt refuses the types."""
 
-    @functools.wraps(method)
+    # Without functools.wraps(): PySide would write the method's help text, at every call.
     def call(*arguments: object, **options: object) -> object:
         try:
             return method(*arguments, **options)

@@ -133,6 +133,7 @@ def test_the_order_of_the_axes_in_the_file_does_not_matter(oblique, tmp_path, re
     assert np.array_equal(ours.transpose(2, 0, 1)[:, ::-1], others)
 
 
+@pytest.mark.slow
 def test_a_head_is_moved_onto_the_template(tmp_path, report, coarse):
     template, labels = write_template(tmp_path, 4)
     head = heads.pose((-9, 6, 12), (0.95, 1, 0.93), (-40, 25, 8))
