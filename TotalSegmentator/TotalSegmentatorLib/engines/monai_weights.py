@@ -51,7 +51,8 @@ def weights_file(option: str, model: Model, folder: Path) -> Path:
         was downloaded.
     :param model: the model of the catalogue.
     :param folder: the weights folder.
-    :raises SetupError: ``weights.missing``.
+    :raises SetupError: ``weights.missing``: there is no downloaded one.
+    :raises InputError: ``input.bad_model``: the user's is not there.
     """
     if not option:
         path = folder / model.folder / model.checkpoint
@@ -68,8 +69,8 @@ def weights_file(option: str, model: Model, folder: Path) -> Path:
     for place in _FOLDERS:
         if (given / place / model.checkpoint).is_file():
             return given / place / model.checkpoint
-    raise SetupError(
-        "weights.missing",
+    raise InputError(
+        "input.bad_model",
         f"'{given.name}' is neither a checkpoint nor a bundle with {model.checkpoint}.",
         f"Give a file, or the folder of a bundle that holds models/{model.checkpoint}.",
     )

@@ -117,7 +117,7 @@ def answer(engine, sample, folder, head) -> dict:
         ("too much", "input.wrong_model"),
         ("another size", "input.wrong_model"),
         ("no numbers", "input.bad_model"),
-        ("missing", "weights.missing"),
+        ("missing", "input.bad_model"),
         ("no foreground", "input.no_foreground"),
         ("tensorrt", "environment.tensorrt_missing"),
     ],
